@@ -1,0 +1,301 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/record"
+)
+
+// errLifetimeAlert ends a connection at its MaxLifetime. It is not a
+// close_notify: what the peer was in the middle of is cut, and must not look
+// like an end.
+var errLifetimeAlert error = alert.Wrap(alert.GeneralError, "the connection is too old", ErrLifetime)
+
+// Close ends the connection: it sends what is pending and a close_notify, wipes
+// every key, and closes the transport. It unblocks a Read or Write that is under
+// way, which then returns net.ErrClosed. It never hangs on a peer that does not
+// read: it waits at most 5 seconds for the transport to take the close_notify,
+// and a tenth of a second where a Write in another goroutine is in its way. A
+// client that has read nothing waits, within a second, for the server's first
+// record: unread, it would make TCP throw away data that is under way.
+//
+// When Close returns, this connection's keys are gone from memory. Its error
+// tells of data that an earlier timed-out Write had sealed and that could not be
+// delivered, or is the transport's. A second Close returns net.ErrClosed.
+func (c *Conn) Close() error {
+	if !c.closed.CompareAndSwap(false, true) {
+		return net.ErrClosed
+	}
+	c.finish()
+	if cancel := c.cancel.Load(); cancel != nil {
+		(*cancel)()
+	}
+	var lost error
+	if c.done.Load() {
+		lost = c.sayGoodbye()
+		c.awaitGreeting()
+	}
+	err := c.inner.Close()
+	select {
+	case <-c.baton:
+		c.wipe(net.ErrClosed)
+		c.baton <- struct{}{}
+	default:
+		// A handshake is under way, perhaps in a callback of the caller's:
+		// whoever runs it wipes when it returns, at once.
+	}
+	c.tell.closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()})
+	if lost != nil {
+		return lost
+	}
+	return err
+}
+
+// sayGoodbye sends what is pending and a close_notify, within a bound. Its error
+// is about data that was pending.
+func (c *Conn) sayGoodbye() error {
+	wait := closeTimeout
+	if c.out.callers.Load() > 0 {
+		wait = interruptTimeout
+	}
+	_ = c.deadlines.setWrite(time.Time{})
+	c.deadlines.boundWrite(time.Now().Add(wait))
+	c.out.mu.Lock()
+	defer c.unlockOut()
+	if c.ended.Load() != nil {
+		return nil // unlockOut sends the alert
+	}
+	if c.out.err == nil {
+		c.sealAlert(alert.CloseNotify)
+	}
+	if owing := c.out.owing; c.flush() != nil && owing {
+		return errLost
+	}
+	return nil // a peer that is gone needs no close_notify
+}
+
+// awaitGreeting takes in a server's first record, within a bound, where a client
+// is closed that has read nothing: if it came when the transport is closed, TCP
+// would answer with a reset and throw away what we have sent and the server has
+// not received yet.
+func (c *Conn) awaitGreeting() {
+	if c.settings.server || !c.in.mu.TryLock() {
+		return
+	}
+	defer c.in.mu.Unlock()
+	if c.confirmed || c.in.err != nil || c.in.counts.records.Load() > 0 {
+		return
+	}
+	wait := min(max(2*c.took, minGreetingWait), alertTimeout)
+	_ = c.deadlines.setRead(time.Time{})
+	c.deadlines.boundRead(time.Now().Add(wait))
+	for !c.confirmed && c.in.counts.records.Load() == 0 {
+		if err := c.nextRecord(); err != nil {
+			return
+		}
+	}
+}
+
+// errLost is what Close returns where data was sealed and not delivered.
+var errLost = errors.New("mayfly: the transport did not take all data before Close")
+
+// CloseWrite tells the peer that nothing more will come, with a close_notify, and
+// wipes the keys for sending. Reading goes on. It runs the handshake if that has
+// not been done. Like Write it can be repeated after a deadline has passed.
+func (c *Conn) CloseWrite() error {
+	if err := c.handshakeFor(writing); err != nil {
+		return err
+	}
+	c.out.callers.Add(1)
+	defer c.out.callers.Add(-1)
+	c.out.mu.Lock()
+	defer c.unlockOut()
+	if err := c.writable(); err != nil && err != ErrWriteClosed {
+		return err
+	}
+	if err := c.flush(); err != nil {
+		return c.writeError(err)
+	}
+	if c.out.err == nil {
+		c.sealAlert(alert.CloseNotify)
+		c.wipeOut(ErrWriteClosed)
+		if err := c.flush(); err != nil {
+			return c.writeError(err)
+		}
+	}
+	return nil
+}
+
+// fail ends what an error of the read path ends, and returns the error that is
+// to be reported. c.in.mu is held, c.out.mu is not.
+func (c *Conn) fail(err error) error {
+	if e := c.ended.Load(); e != nil {
+		c.wipeIn(*e)
+		return *e
+	}
+	if !isProtocol(err) {
+		// The peer's close_notify, a cut, or a failure of the transport: what
+		// is sent fares for itself.
+		c.wipeIn(err)
+		return err
+	}
+	e := localError(err)
+	c.wipeIn(e)
+	c.end(e)
+	if c.out.mu.TryLock() {
+		c.finishOut()
+		c.out.mu.Unlock()
+	} else {
+		// The Write that is under way sends the alert, behind its own data.
+		c.deadlines.boundWrite(time.Now().Add(alertTimeout))
+	}
+	return e
+}
+
+// failOut ends the connection for an error of the write path. c.out.mu is held,
+// c.in.mu is not.
+func (c *Conn) failOut(err error) error {
+	e := localError(err)
+	c.end(e)
+	c.finishOut()
+	if c.in.mu.TryLock() {
+		c.wipeIn(e)
+		c.in.mu.Unlock()
+	} else {
+		c.deadlines.boundRead(aLongTimeAgo) // the Read under way finds c.ended
+	}
+	return e
+}
+
+// failHandshake ends a connection whose handshake failed. Both halves are held.
+func (c *Conn) failHandshake(err error) error {
+	if isProtocol(err) {
+		e := localError(err)
+		c.end(e)
+		c.wipeIn(e)
+		c.finishOut()
+		err = e
+	} else if err == io.EOF {
+		err = ErrTruncated // a close_notify in mid-handshake
+	}
+	c.wipeIn(err)
+	c.wipeOut(err)
+	return err
+}
+
+// isProtocol tells errors of the protocol, which end the whole connection, from
+// the transport's.
+func isProtocol(err error) bool {
+	if _, ok := errors.AsType[*alert.Error](err); ok {
+		return true
+	}
+	_, ok := errors.AsType[*AlertError](err)
+	return ok
+}
+
+func isRemote(err error) bool {
+	e, ok := errors.AsType[*AlertError](err)
+	return ok && e.Remote
+}
+
+// end notes the error that ended the connection: the first one counts.
+func (c *Conn) end(e *AlertError) {
+	var err error = e
+	c.ended.CompareAndSwap(nil, &err)
+	c.finish()
+}
+
+func (c *Conn) endedBy() error {
+	if e := c.ended.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// unlockOut releases c.out.mu. Where the connection was ended meanwhile by the
+// read path, which never waits, the alert that is owed goes out first.
+func (c *Conn) unlockOut() {
+	for {
+		if c.ended.Load() != nil {
+			c.finishOut()
+		}
+		c.out.mu.Unlock()
+		if c.ended.Load() == nil || !c.out.mu.TryLock() {
+			return
+		}
+		if c.out.err != nil {
+			c.out.mu.Unlock()
+			return
+		}
+	}
+}
+
+// finishOut is the only place where a fatal alert is sent: behind what is
+// pending, within a bound. Then the keys are wiped, and the transport is closed
+// for writing so that the peer need not wait. c.out.mu is held, c.ended is set.
+func (c *Conn) finishOut() {
+	if c.out.err != nil {
+		return
+	}
+	err := *c.ended.Load()
+	if e, ok := errors.AsType[*AlertError](err); ok && !e.Remote {
+		c.deadlines.setLife(time.Time{})
+		c.deadlines.boundWrite(time.Now().Add(alertTimeout))
+		c.sealAlert(e.Code)
+		_ = c.flush()
+	}
+	c.wipeOut(err)
+	c.out.pending = nil
+	if half, ok := c.inner.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite()
+	}
+}
+
+// sealAlert puts an alert behind what is pending. c.out.mu is held.
+func (c *Conn) sealAlert(code alert.Code) {
+	level := byte(2)
+	if code == alert.CloseNotify {
+		level = 1
+	}
+	if b, err := c.out.sealer.SealReserved(c.out.pending, record.Alert, []byte{level, byte(code)}); err == nil {
+		c.out.pending = b
+	}
+}
+
+// wipe destroys all that the connection knows. Nobody runs its handshake.
+func (c *Conn) wipe(err error) {
+	c.in.mu.Lock()
+	c.wipeIn(err)
+	c.in.discard(err)
+	c.in.mu.Unlock()
+	c.out.mu.Lock()
+	c.wipeOut(err)
+	c.out.pending = nil
+	c.out.err = err
+	c.out.mu.Unlock()
+	c.keys.wipe()
+}
+
+// wipeIn and wipeOut destroy the keys of one half: err is what its calls return
+// from now on. The half is held.
+func (c *Conn) wipeIn(err error) {
+	if c.in.err == nil && c.done.Load() {
+		c.tell.keysDestroyed(KeyInfo{Direction: Receiving, Generation: c.in.receiver.Generation(), CipherSuite: c.intro.state.CipherSuite})
+	}
+	c.in.wipe(err)
+}
+
+func (c *Conn) wipeOut(err error) {
+	if c.out.err == nil && c.done.Load() {
+		c.tell.keysDestroyed(KeyInfo{Direction: Sending, Generation: c.out.sender.Generation(), CipherSuite: c.intro.state.CipherSuite})
+	}
+	c.out.wipe(err)
+}

@@ -1,0 +1,113 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+func keygenCommand() *cobra.Command {
+	var file string
+	cmd := &cobra.Command{
+		Use:   "keygen [-o FILE]",
+		Short: "Make a key, and print its pin",
+		Long: `Make an Ed25519 key, write it as PKCS#8 PEM with mode 0600, and print its pin on
+standard output. A file that is there is never overwritten.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			id, err := mayfly.GenerateIdentity()
+			if err != nil {
+				return err
+			}
+			if err := saveKey(file, id); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), id.Pin())
+			return nil
+		},
+	}
+	cmd.Flags().StringVarP(&file, "out", "o", "mayfly.key", "`file` to write the private key to")
+	return cmd
+}
+
+// saveKey writes a key to a file that must not be there.
+func saveKey(file string, id *mayfly.Identity) error {
+	key, err := id.MarshalPEM()
+	if err != nil {
+		return err
+	}
+	defer clear(key)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("%s is there already, and a key is never overwritten: name another file with -o", file)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(key)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(file)
+	}
+	return err
+}
+
+func pinCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "pin FILE",
+		Short: "Print the pin of a private key, public key or certificate",
+		Long: `Print the pin of what a PEM file holds: a private key, a public key, or a
+certificate (of several, the first). A pin is the SHA-256 of the public key, as
+curl --pinnedpubkey takes it.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pin, err := pinOfFile(args[0])
+			if err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), pin)
+			return nil
+		},
+	}
+}
+
+func pinOfFile(file string) (mayfly.Pin, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return mayfly.Pin{}, err
+	}
+	defer clear(b)
+	block, _ := pem.Decode(bytes.TrimSpace(b))
+	if block == nil {
+		return mayfly.Pin{}, fmt.Errorf("%s is not a PEM file", file)
+	}
+	switch block.Type {
+	case "CERTIFICATE":
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return mayfly.Pin{}, fmt.Errorf("%s: %w", file, err)
+		}
+		return mayfly.PinOfCertificate(cert), nil
+	case "PUBLIC KEY":
+		key, err := x509.ParsePKIXPublicKey(block.Bytes)
+		if err != nil {
+			return mayfly.Pin{}, fmt.Errorf("%s: %w", file, err)
+		}
+		return mayfly.PinOf(key)
+	}
+	id, err := mayfly.LoadIdentity(file)
+	if err != nil {
+		return mayfly.Pin{}, err
+	}
+	return id.Pin(), nil
+}

@@ -1,0 +1,111 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+// Command mayfly makes keys, shows their pins, and joins standard input and output
+// to a secure connection: see mayfly help. It is written on the public API alone.
+//
+// It exits with 0 after success; 1 where a connection failed or was cut; 2 for a
+// command line, a key file or a list of peers that cannot be used; 3 where one
+// side refused the other.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+// The exit codes.
+const (
+	exitFailed  = 1
+	exitUsage   = 2
+	exitRefused = 3
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings as arguments.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:   "mayfly",
+		Short: "Secure connections between programs that know each other's keys",
+		Long: `Secure connections between programs that know each other's keys.
+
+A key is made with keygen, which prints its pin; the other side is given the pin.
+listen and dial join standard input and output to a connection, as netcat does.
+
+Exit codes: 0 success; 1 the connection failed or was cut; 2 the command line, a
+key file or a list of peers cannot be used; 3 one side refused the other.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(keygenCommand(), pinCommand(), listenCommand(), dialCommand(), demoCommand(), demoClientCommand())
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err != nil {
+		fmt.Fprintln(stderr, "mayfly:", sentence(err))
+	}
+	return exitCode(err)
+}
+
+// A connectionError is one that came after the command line was understood.
+type connectionError struct{ error }
+
+func (e connectionError) Unwrap() error { return e.error }
+
+func exitCode(err error) int {
+	var failed connectionError
+	switch {
+	case err == nil:
+		return 0
+	case isRefusal(err):
+		return exitRefused
+	case errors.As(err, &failed):
+		return exitFailed
+	}
+	return exitUsage
+}
+
+// isRefusal reports whether one side did not accept the other.
+func isRefusal(err error) bool {
+	if errors.Is(err, mayfly.ErrPeerRefused) {
+		return true
+	}
+	var e *mayfly.AlertError
+	if !errors.As(err, &e) {
+		return false
+	}
+	switch e.Code.String() {
+	case "bad_certificate", "unsupported_certificate", "certificate_revoked", "certificate_expired",
+		"certificate_unknown", "certificate_required", "unknown_ca", "access_denied", "unrecognized_name":
+		return true
+	}
+	return false
+}
+
+// sentence is err without the name of the package, which is that of the program.
+func sentence(err error) string {
+	s := err.Error()
+	if len(s) > 8 && s[:8] == "mayfly: " {
+		return s[8:]
+	}
+	return s
+}

@@ -1,0 +1,123 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+func listenCommand() *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "listen ADDR",
+		Short: "Wait for one connection, and join it to standard input and output",
+		Long: `Wait on ADDR (host:port, or :port) for one connection of a peer that is accepted,
+and join it to standard input and output. Peers that are not accepted are turned
+away, and waiting goes on. The address is printed on standard error.`,
+		Example: "  mayfly listen --key node.key --peer sha256//x3T…= :7000 > file",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := o.config(true)
+			if err != nil {
+				return err
+			}
+			stderr := cmd.ErrOrStderr()
+			if o.trace {
+				config.Trace = printTrace(stderr)
+			} else {
+				config.Trace = &mayfly.Trace{HandshakeDone: func(_ context.Context, i mayfly.HandshakeInfo) {
+					if i.Err != nil {
+						fmt.Fprintf(stderr, "turned %v away: %s\n", i.RemoteAddr, sentence(i.Err))
+					}
+				}}
+			}
+			ln, err := mayfly.Listen("tcp", args[0], config)
+			if err != nil {
+				return err
+			}
+			defer ln.Close()
+			fmt.Fprintln(stderr, "listening on", ln.Addr())
+			defer context.AfterFunc(cmd.Context(), func() { _ = ln.Close() })()
+			conn, err := ln.AcceptConn()
+			if err != nil {
+				return connectionError{err}
+			}
+			_ = ln.Close() // one connection, and no more
+			return join(cmd.Context(), conn, cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+	o.register(cmd.Flags(), true)
+	return cmd
+}
+
+func dialCommand() *cobra.Command {
+	var o options
+	var confirm bool
+	cmd := &cobra.Command{
+		Use:   "dial ADDR",
+		Short: "Connect, and join the connection to standard input and output",
+		Long: `Connect to ADDR (host:port) and join the connection to standard input and output.
+With neither --key, --peer, --peers nor --ca, the server needs a certificate of
+the system's roots.`,
+		Example: "  mayfly dial --key node.key --peer sha256//9fQ…= db:7000 < file",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			config, err := o.config(false)
+			if err != nil {
+				return err
+			}
+			if o.trace {
+				config.Trace = printTrace(cmd.ErrOrStderr())
+			}
+			d := &mayfly.Dialer{Config: config, Confirm: confirm}
+			conn, err := d.DialContext(cmd.Context(), "tcp", args[0])
+			if err != nil {
+				return connectionError{err}
+			}
+			return join(cmd.Context(), conn, cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+	o.register(cmd.Flags(), false)
+	cmd.Flags().BoolVar(&confirm, "confirm", false, "send nothing before the server has accepted this side (servers of mayfly say so at once; others may not)")
+	return cmd
+}
+
+// join copies in to conn and conn to out, each until its end; the end of in closes
+// one half of the connection. Where in is a terminal, the end of conn is the end.
+func join(ctx context.Context, conn *mayfly.Conn, in io.Reader, out io.Writer) error {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	sent := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(conn, in)
+		if err == nil {
+			err = conn.CloseWrite()
+		}
+		sent <- err
+	}()
+	if _, err := io.Copy(out, conn); err != nil {
+		return connectionError{err}
+	}
+	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		return closeConn(conn, nil)
+	}
+	return closeConn(conn, <-sent)
+}
+
+func closeConn(conn *mayfly.Conn, err error) error {
+	if err = errors.Join(err, conn.Close()); err != nil {
+		return connectionError{err}
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+// options are the flags that listen and dial share.
+type options struct {
+	key            string
+	pins           []string
+	peers          string
+	cert, certKey  string
+	ca, name       string
+	alpn           []string
+	trace, anybody bool
+}
+
+func (o *options) register(f *pflag.FlagSet, server bool) {
+	f.StringVar(&o.key, "key", "", "this side's private key: a PEM `file` made by keygen")
+	f.StringArrayVar(&o.pins, "peer", nil, "the `pin` of a peer to accept; may be repeated")
+	f.StringVar(&o.cert, "cert", "", "this side's X.509 certificate chain: a PEM `file`")
+	f.StringVar(&o.certKey, "cert-key", "", "the private key of --cert: a PEM `file`")
+	f.StringVar(&o.ca, "ca", "", "accept peers with a certificate of the authorities in this PEM `file`")
+	f.StringSliceVar(&o.alpn, "alpn", nil, "application `protocols`, most wanted first, separated by commas")
+	f.BoolVar(&o.trace, "trace", false, "say on standard error what happens")
+	if server {
+		f.StringVar(&o.peers, "peers", "", "accept the peers in this `file`: a pin and a name a line; read again when it changes")
+		f.StringVar(&o.name, "name", "", "the host `name` that clients must ask for")
+		f.BoolVar(&o.anybody, "anybody", false, "accept anybody, and ask for nothing")
+	} else {
+		f.StringVar(&o.peers, "peers", "", "accept the servers in this `file`: a host name and a pin a line; needs --name")
+		f.StringVar(&o.name, "name", "", "the server's host `name` (default: that in ADDR, but with --peers)")
+	}
+}
+
+// config makes a Config of the flags.
+func (o *options) config(server bool) (*mayfly.Config, error) {
+	config := &mayfly.Config{NextProtos: o.alpn}
+	if o.key != "" {
+		id, err := mayfly.LoadIdentity(o.key)
+		if err != nil {
+			return nil, err
+		}
+		config.Identity = id
+	}
+	if (o.cert == "") != (o.certKey == "") {
+		return nil, errors.New("--cert and --cert-key go together")
+	}
+	if o.cert != "" {
+		cert, err := tls.LoadX509KeyPair(o.cert, o.certKey)
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{cert}
+	}
+	var err error
+	if config.Peers, err = o.accepted(server); err != nil {
+		return nil, err
+	}
+	switch {
+	case server && o.name != "":
+		config.ServerNames = []string{o.name}
+	case !server:
+		config.ServerName = o.name
+	}
+	return config, nil
+}
+
+// accepted makes Peers of the flags: any of them will do.
+func (o *options) accepted(server bool) (mayfly.Peers, error) {
+	var peers []mayfly.Peers
+	if len(o.pins) > 0 {
+		p, err := mayfly.ParsePins(o.pins...)
+		if err != nil {
+			return nil, err
+		}
+		peers = append(peers, p)
+	}
+	if o.peers != "" {
+		if server {
+			peers = append(peers, mayfly.AuthorizedKeys(o.peers))
+		} else {
+			peers = append(peers, mayfly.KnownHosts(o.peers))
+		}
+	}
+	if o.ca != "" {
+		b, err := os.ReadFile(o.ca)
+		if err != nil {
+			return nil, err
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(b) {
+			return nil, fmt.Errorf("%s holds no certificate", o.ca)
+		}
+		peers = append(peers, mayfly.Roots(pool))
+	}
+	switch {
+	case o.anybody && len(peers) > 0:
+		return nil, errors.New("--anybody goes with none of --peer, --peers and --ca")
+	case o.anybody:
+		return mayfly.NoClientAuth(), nil
+	case server && len(peers) == 0:
+		return nil, errors.New("say whom to accept: --peer PIN, --peers FILE, --ca FILE, or --anybody")
+	case server && o.key == "" && o.cert == "":
+		return nil, errors.New("a server needs a key: --key FILE (made by keygen), or --cert and --cert-key")
+	case o.key != "" && len(peers) == 0:
+		return nil, errors.New("say which servers to accept: --peer PIN, --peers FILE or --ca FILE")
+	case len(peers) == 0:
+		return nil, nil // the system's roots
+	case len(peers) == 1:
+		return peers[0], nil
+	}
+	return mayfly.AnyOf(peers...), nil
+}

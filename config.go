@@ -1,0 +1,199 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"net"
+	"slices"
+	"time"
+)
+
+// A Config says who this side is, whom it accepts, and how it talks.
+//
+// Two questions must have an answer: who am I (Identity, Certificates, or
+// nothing for an anonymous client), and whom do I accept (Peers). Nothing is
+// unauthenticated by accident: a server without Peers, a client with an Identity
+// and no Peers, and every other combination that cannot work is refused by
+// Dial, Listen or the handshake, with a sentence that says what to set.
+//
+// A Config is copied when it is first used (by Dial, Listen, NewListener, Client,
+// Server): later changes to it have no effect on those, and one Config may serve
+// many connections at the same time. A nil Config is the zero Config: a client
+// that trusts the system's roots.
+type Config struct {
+	// Identity is this side's own key, shown as a raw public key (RFC 7250).
+	Identity *Identity
+
+	// Certificates are this side's X.509 certificates, in order of
+	// preference: a server takes the first that fits the name the client asked
+	// for, and otherwise the first that the client can check. Both an Identity
+	// and Certificates may be set: the Identity is shown to peers that accept
+	// raw keys, a certificate to the others.
+	Certificates []tls.Certificate
+
+	// GetCertificate, on a server, is asked for the X.509 certificate of one
+	// handshake where it is set. A nil certificate falls back to Certificates.
+	GetCertificate func(ctx context.Context, hello *ClientHello) (*tls.Certificate, error)
+
+	// GetClientCertificate, on a client, is asked when a server wants an X.509
+	// certificate. A nil certificate falls back to Certificates.
+	GetClientCertificate func(ctx context.Context, req *CertificateRequest) (*tls.Certificate, error)
+
+	// Peers says whom to accept: see Pins, PinSet, Roots, KnownHosts,
+	// AuthorizedKeys, AnyOf, AllOf, Verify, AnyKey, NoClientAuth and
+	// InsecureAnyServer. A server must set it. A client without an Identity may
+	// leave it nil: then the server needs a certificate of the system's roots
+	// (or of RootCAs) for ServerName.
+	Peers Peers
+
+	// RootCAs replaces the system's roots for a client whose Peers is nil. It
+	// cannot be set together with Peers: use Roots there.
+	RootCAs *x509.CertPool
+
+	// AllowSelf accepts a peer that shows one of this side's own keys. By
+	// default it is refused: it is a reflection or a copied key file.
+	AllowSelf bool
+
+	// ServerName is the name of the server that a client wants: sent as SNI
+	// where it is a host name (IP addresses are not sent), and checked against
+	// the server's certificate, or looked up in KnownHosts. Dial sets it from
+	// the address where it is empty, but never for KnownHosts.
+	ServerName string
+
+	// ServerNames, on a server, are the names that it answers to. A client that
+	// asks for another name, or for none, is refused with unrecognized_name: a
+	// raw key that serves several names cannot be passed off as one of the
+	// others (RFC 9846, Appendix F). Empty: every name is served.
+	ServerNames []string
+
+	// NextProtos are the application protocols (ALPN), most wanted first. Where
+	// both sides name some and have none in common, the server refuses with
+	// no_application_protocol.
+	NextProtos []string
+
+	// CipherSuites are the suites of TLS 1.3 to use, most wanted first. Nil:
+	// AES first where the processor has instructions for it, otherwise
+	// ChaCha20-Poly1305 first.
+	CipherSuites []uint16
+
+	// CurvePreferences are the key exchanges, most wanted first, of
+	// tls.X25519MLKEM768, tls.X25519 and tls.CurveP256. Nil: these three in
+	// this order.
+	CurvePreferences []tls.CurveID
+
+	// GetConfig, on a server, is asked for the Config of each handshake, after
+	// the ClientHello was read: for tenants, for names, for keys that change
+	// while the program runs. A nil Config keeps this one.
+	GetConfig func(ctx context.Context, hello *ClientHello) (*Config, error)
+
+	// VerifyConnection is called after the peer was accepted by Peers, on either
+	// side. An error ends the handshake with bad_certificate.
+	VerifyConnection func(tls.ConnectionState) error
+
+	// Time is the clock by which certificates are judged. Nil: time.Now.
+	Time func() time.Time
+
+	// Rand is the source of ephemeral keys and randoms. Nil: crypto/rand. It
+	// must be safe for concurrent use.
+	Rand io.Reader
+
+	// HandshakeTimeout bounds each handshake, for Dial, Client, Server and
+	// Listener alike. Zero: 10 seconds. Negative: no bound.
+	HandshakeTimeout time.Duration
+
+	// RecordSizeLimit, where it is set, asks the peer for records of no more
+	// than so many bytes of content (RFC 8449), from 64 to 16384.
+	RecordSizeLimit int
+
+	// Padding, where it is set, is asked before each record how many zero bytes
+	// to add to n bytes of content, so that its length says less (RFC 9846,
+	// Section 5.4). See PadToMultiple. It must be safe for concurrent use.
+	Padding func(n int) int
+
+	// Rekey says when this side changes its keys. The zero policy has defaults
+	// that stay far inside the ciphers' limits.
+	Rekey RekeyPolicy
+
+	// MaxLifetime ends a connection: after it, Read and Write return
+	// ErrLifetime. Zero: no limit. A changed key does not help against somebody
+	// who stole the previous one; a new connection does.
+	MaxLifetime time.Duration
+
+	// KeyLogWriter gets the connection's secrets in the SSLKEYLOGFILE format,
+	// for debugging with Wireshark. It gives away everything that mayfly
+	// protects. A line is one call of Write; calls are serialised for the
+	// connections of one Config.
+	KeyLogWriter io.Writer
+
+	// Trace is told what happens.
+	Trace *Trace
+}
+
+// Clone returns a copy of c. It is safe to call while c is in use.
+func (c *Config) Clone() *Config {
+	if c == nil {
+		return nil
+	}
+	d := *c
+	d.Certificates = slices.Clone(c.Certificates)
+	d.ServerNames = slices.Clone(c.ServerNames)
+	d.NextProtos = slices.Clone(c.NextProtos)
+	d.CipherSuites = slices.Clone(c.CipherSuites)
+	d.CurvePreferences = slices.Clone(c.CurvePreferences)
+	return &d
+}
+
+// A RekeyPolicy says when a side changes the keys under which it sends. Keys are
+// changed by whichever of Records, Bytes and Age comes first, with the next
+// Write; a connection that sends nothing changes nothing. Whatever the policy
+// says, keys are changed before the limit of the cipher (RFC 9846, Section 5.5).
+type RekeyPolicy struct {
+	// Records under one key. Zero: 2^22, 64 GiB of full records.
+	Records uint64
+	// Bytes of plaintext under one key. Zero: 2^36, 64 GiB.
+	Bytes uint64
+	// Age of a key. Zero: one hour. Negative: no limit.
+	Age time.Duration
+	// MinInterval is the least time between two changes of this side's own
+	// accord: some peers drop connections that change keys faster. Zero: 100
+	// milliseconds. Negative: none.
+	MinInterval time.Duration
+}
+
+// PadToMultiple returns a padding policy for Config.Padding that fills each
+// record's content up to a multiple of m bytes.
+func PadToMultiple(m int) func(n int) int {
+	return func(n int) int {
+		if m <= 1 {
+			return 0
+		}
+		return (m - n%m) % m
+	}
+}
+
+// A ClientHello is what a client asks for, as GetConfig and GetCertificate see
+// it. Nothing of it is authenticated yet.
+type ClientHello struct {
+	ServerName   string        // by SNI; empty where the client sent none
+	NextProtos   []string      // by ALPN
+	CipherSuites []uint16      // in the client's order
+	Groups       []tls.CurveID // in the client's order
+	Schemes      []tls.SignatureScheme
+	RawPublicKey bool // the client accepts a raw public key from the server
+	LocalAddr    net.Addr
+	RemoteAddr   net.Addr
+}
+
+// A CertificateRequest is what a server asks of a client, as
+// GetClientCertificate sees it.
+type CertificateRequest struct {
+	ServerName  string // the client's own Config.ServerName
+	Schemes     []tls.SignatureScheme
+	Authorities [][]byte // DER of the distinguished names, empty where any will do
+}

@@ -1,0 +1,493 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/suite"
+	"github.com/mayfly-tls/mayfly/internal/wire"
+	"github.com/mayfly-tls/mayfly/record"
+)
+
+// A Conn is a secure connection: a net.Conn that speaks TLS 1.3 over another
+// net.Conn. All its methods may be called at the same time from any goroutine.
+//
+// A Conn made by Dial or by a Listener has done its handshake. One made by Client
+// or Server does it with the first Read, Write or Handshake.
+//
+// A Conn should be closed. One that was dropped without Close has its keys wiped
+// when the garbage collector finds it.
+type Conn struct {
+	inner    net.Conn
+	settings *settings
+	invalid  error // why the Config cannot work
+
+	deadlines deadlines
+	baton     chan struct{}                      // held by whoever runs the handshake
+	over      chan struct{}                      // closed when the connection has ended
+	finish    func()                             // closes over, once
+	cancel    atomic.Pointer[context.CancelFunc] // of the handshake under way
+
+	// While the handshake runs, guarded by the baton.
+	machine   *handshake.Machine
+	started   time.Time
+	took      time.Duration
+	until     time.Time // when the handshake must be done
+	failed    error     // why it failed: sticky
+	confirmed bool      // a first record of the server's was read; guarded by in.mu
+
+	in   *readHalf
+	out  *writeHalf
+	keys *keyring
+
+	done   atomic.Bool           // the handshake is done; what follows is set
+	closed atomic.Bool           // Close was called
+	ended  atomic.Pointer[error] // the *AlertError that ended the connection
+
+	intro *introduction // who the peer is, and how we know
+	tell  teller
+}
+
+// Client returns a connection that will do the client's side of a handshake over
+// inner. A Config that cannot work is reported by the handshake. The Config must
+// name the server where its Peers need a name.
+func Client(inner net.Conn, config *Config) *Conn {
+	s, err := config.settle(false, "")
+	return newConn(inner, s, err, nil)
+}
+
+// Server returns a connection that will do the server's side of a handshake over
+// inner. A Config that cannot work is reported by the handshake.
+func Server(inner net.Conn, config *Config) *Conn {
+	s, err := config.settle(true, "")
+	return newConn(inner, s, err, nil)
+}
+
+func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan struct{})) *Conn {
+	c := &Conn{
+		inner:    inner,
+		settings: s,
+		invalid:  invalid,
+		baton:    make(chan struct{}, 1),
+		over:     make(chan struct{}),
+		in:       &readHalf{opener: record.NewOpener(), assembler: new(wire.Assembler)},
+		out:      &writeHalf{sealer: record.NewSealer()},
+		keys:     new(keyring),
+		tell:     teller{ctx: context.Background()},
+	}
+	over := c.over
+	c.finish = sync.OnceFunc(func() {
+		close(over)
+		if forget != nil {
+			forget(over)
+		}
+	})
+	c.deadlines.inner = inner
+	c.baton <- struct{}{}
+	runtime.AddCleanup(c, func(h halves) { h.wipe() }, halves{c.in, c.out, c.keys, c.finish})
+	return c
+}
+
+// halves is what is wiped when a Conn was dropped. Nothing in it leads to the Conn.
+type halves struct {
+	in   *readHalf
+	out  *writeHalf
+	keys *keyring
+
+	finish func()
+}
+
+func (h halves) wipe() {
+	h.finish()
+	h.in.discard(net.ErrClosed)
+	h.out.wipe(net.ErrClosed)
+	h.keys.wipe()
+}
+
+// Handshake runs the handshake if that has not been done. Read, Write, CloseWrite
+// and Rekey call it by themselves.
+func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background()) }
+
+// HandshakeContext is Handshake with a context. Where ctx ends first, the
+// connection cannot be used any more. Where a deadline of the Conn passes
+// first, the handshake can be continued by a later call; where
+// Config.HandshakeTimeout passes, ErrHandshakeTimeout is returned and it cannot.
+// A failure is an *AlertError, or the transport's, or a sentence about the
+// Config.
+func (c *Conn) HandshakeContext(ctx context.Context) error {
+	if c.done.Load() {
+		return nil
+	}
+	select {
+	case <-c.baton:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.over:
+		return c.whyOver()
+	}
+	return c.runHandshake(ctx)
+}
+
+// handshakeFor runs the handshake for a Read or a Write, whose deadline counts.
+func (c *Conn) handshakeFor(whose direction) error {
+	if c.done.Load() {
+		return nil
+	}
+	if err := c.deadlines.acquire(c.baton, c.over, whose); err != nil {
+		if err == net.ErrClosed {
+			return c.whyOver()
+		}
+		return err
+	}
+	return c.runHandshake(context.Background())
+}
+
+// whyOver is the error of a connection that has ended before its handshake was.
+func (c *Conn) whyOver() error {
+	if err := c.endedBy(); err != nil && !c.closed.Load() {
+		return err
+	}
+	return net.ErrClosed
+}
+
+// runHandshake runs or continues the handshake. The caller has taken the baton,
+// which is given back.
+func (c *Conn) runHandshake(ctx context.Context) error {
+	err := c.handshakeOnce(ctx)
+	c.baton <- struct{}{}
+	if c.closed.Load() {
+		c.wipe(net.ErrClosed)
+		return net.ErrClosed
+	}
+	return err
+}
+
+func (c *Conn) handshakeOnce(ctx context.Context) error {
+	switch {
+	case c.done.Load():
+		return nil
+	case c.failed != nil:
+		return c.failed
+	case c.closed.Load():
+		return net.ErrClosed
+	case c.invalid != nil:
+		c.failed = c.invalid
+		return c.failed
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	c.cancel.Store(&cancel)
+	defer c.cancel.Store(nil)
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.out.mu.Lock()
+	defer c.unlockOut()
+	if err := c.begin(ctx); err != nil {
+		return c.handshakeError(ctx, err)
+	}
+	c.deadlines.boundRead(c.until)
+	c.deadlines.boundWrite(c.until)
+	stopRead, stopWrite := c.deadlines.boundReadBy(ctx), c.deadlines.boundWriteBy(ctx)
+	err := c.pump()
+	stopRead()
+	stopWrite()
+	c.deadlines.boundRead(time.Time{})
+	c.deadlines.boundWrite(time.Time{})
+	if err != nil {
+		return c.handshakeError(ctx, err)
+	}
+	c.complete()
+	return nil
+}
+
+// begin makes the machine, once, and notes who is asking.
+func (c *Conn) begin(ctx context.Context) error {
+	if c.machine != nil {
+		c.intro.ctx = ctx
+		return nil
+	}
+	c.started = time.Now()
+	if d := c.settings.handshakeTimeout(); d > 0 {
+		c.until = c.started.Add(d)
+	}
+	c.tell = teller{trace: c.settings.Trace, ctx: context.WithoutCancel(ctx)}
+	c.tell.handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.settings.server})
+	c.intro = &introduction{settings: c.settings, ctx: ctx, local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr()}
+	m, err := c.intro.machine()
+	if err != nil {
+		return err
+	}
+	c.machine = m
+	c.keys.hold(m)
+	events, err := m.Start()
+	if err != nil {
+		return err
+	}
+	return c.apply(events)
+}
+
+// pump turns the machine's events into bytes and the peer's bytes into messages,
+// until the handshake is done. It can be continued after a timeout. Both halves
+// are held.
+func (c *Conn) pump() error {
+	for {
+		if err := c.flush(); err != nil {
+			return c.explain(err)
+		}
+		if c.machine.Done() {
+			return nil
+		}
+		if err := c.nextRecord(); err != nil {
+			return err
+		}
+	}
+}
+
+// explain looks for the alert with which the peer closed the transport, where
+// that refuses our bytes.
+func (c *Conn) explain(err error) error {
+	if isTimeout(err) || c.machine.Done() && c.settings.server {
+		return err
+	}
+	c.deadlines.boundRead(time.Now().Add(alertTimeout))
+	for {
+		switch e := c.nextRecord(); {
+		case e == nil:
+		case isRemote(e):
+			return e
+		default:
+			return err
+		}
+	}
+}
+
+// handshakeError makes of an error what Handshake returns, and ends what is to
+// end. Both halves are held.
+func (c *Conn) handshakeError(ctx context.Context, err error) error {
+	switch {
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case expired(c.until) && isTimeout(err):
+		err = ErrHandshakeTimeout
+	case isTimeout(err):
+		return os.ErrDeadlineExceeded // the caller's: go on later
+	}
+	c.failed = c.failHandshake(err)
+	c.keys.wipe()
+	c.machine = nil
+	c.tell.handshakeDone(c.handshakeInfo(c.failed))
+	return c.failed
+}
+
+// complete makes the connection ready for data. Both halves are held.
+func (c *Conn) complete() {
+	c.intro.seal(c.machine.Summary())
+	c.settings = c.intro.settings // GetConfig may have chosen others
+	c.out.sealer.SetPadding(c.settings.Padding)
+	c.in.receiver, c.out.sender = c.machine.Split()
+	c.keys.keep(c.machine.Exporter())
+	c.machine = nil
+	c.took = time.Since(c.started)
+	c.out.rekey = rekeyState{policy: c.settings.Rekey.withDefaults(), since: time.Now()}
+	if d := c.settings.MaxLifetime; d > 0 {
+		c.deadlines.setLife(time.Now().Add(d))
+	}
+	c.tell.handshakeDone(c.handshakeInfo(nil))
+	c.done.Store(true)
+	if c.settings.server {
+		c.greet()
+	}
+}
+
+// greet sends the client a first record, an empty one: that is how a client
+// whose Dialer.Confirm is set learns that the server has accepted it. It is not
+// waited for, as a client may be writing and not reading.
+func (c *Conn) greet() {
+	b, err := c.out.sealer.Seal(c.out.pending, record.ApplicationData, nil)
+	if err != nil {
+		return // the next Write will say so
+	}
+	c.out.pending = b
+	go func() {
+		c.out.mu.Lock()
+		defer c.unlockOut()
+		if c.out.err == nil && c.ended.Load() == nil {
+			_ = c.flush() // what is left, or an error, is the next Write's
+		}
+	}()
+}
+
+// apply carries out the machine's events, in their order: it is their only
+// interpreter. c.in.mu is held, and c.out.mu while the handshake runs; no event
+// after it touches sending.
+func (c *Conn) apply(events []handshake.Event) error {
+	for _, event := range events {
+		var err error
+		switch e := event.(type) {
+		case handshake.Send:
+			err = c.queue(record.Handshake, e.Messages)
+		case handshake.SendCCS:
+			err = c.queue(record.ChangeCipherSpec, []byte{1})
+		case handshake.InstallWrite:
+			c.out.sealer.SetKeys(e.Keys)
+			c.tellKeys(Sending, e.Epoch, 0, e.Keys)
+		case handshake.InstallRead:
+			c.in.opener.SetKeys(e.Keys)
+			generation := uint64(0)
+			if c.done.Load() {
+				generation = c.in.receiver.Generation()
+			}
+			c.tellKeys(Receiving, e.Epoch, generation, e.Keys)
+		case handshake.RecordLimit:
+			c.out.sealer.SetLimit(e.Send)
+			c.in.opener.SetLimit(e.Receive)
+		case handshake.SkipEarlyData:
+			c.in.skip = e.Max
+		case handshake.Complete:
+			// The pump asks the machine.
+		case handshake.PeerUpdated:
+			c.peerUpdated(e.Requested, e.Generation)
+		case handshake.Ticket:
+			// RFC 9846, Section 4.7.1: a client may ignore it.
+			c.confirmed = true
+		default:
+			err = alert.New(alert.InternalError, "an event that nobody knows")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellKeys traces that new keys replace those before them.
+func (c *Conn) tellKeys(d Direction, epoch handshake.Epoch, generation uint64, keys *suite.Keys) {
+	info := KeyInfo{Direction: d, Handshake: epoch == handshake.EpochHandshake, Generation: generation, CipherSuite: uint16(keys.Suite.ID)}
+	if !info.Handshake {
+		before := info
+		if before.Handshake = generation == 0; !before.Handshake {
+			before.Generation--
+		}
+		c.tell.keysDestroyed(before)
+	}
+	c.tell.keysInstalled(info)
+}
+
+// queue seals a record of the handshake behind what is pending: a flight goes
+// out in one write. c.out.mu is held.
+func (c *Conn) queue(t record.ContentType, b []byte) error {
+	pending, err := c.out.sealer.Seal(c.out.pending, t, b)
+	if err == nil {
+		c.out.pending = pending
+	}
+	return err
+}
+
+// confirm waits for the server's first record after the handshake.
+func (c *Conn) confirm(ctx context.Context) error {
+	stop := c.deadlines.boundReadBy(ctx)
+	defer stop()
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	for !c.confirmed && len(c.in.plain) == 0 {
+		if c.in.err != nil {
+			return c.in.err
+		}
+		if err := c.nextRecord(); err != nil {
+			if err = c.readError(err); err == os.ErrDeadlineExceeded && ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// Peer says who the other side is: the zero Peer, of kind Anonymous, before the
+// handshake is done or where a server asked for no identity.
+func (c *Conn) Peer() Peer {
+	if !c.done.Load() {
+		return Peer{}
+	}
+	return c.intro.peer
+}
+
+// ConnectionState returns the connection's parameters in the standard library's
+// type, by which net/http fills Request.TLS. Before the handshake is done it is
+// the zero value. Raw public keys have no place in that type: programs that use
+// them ask Peer. The ExportKeyingMaterial method of the returned value panics, as
+// only crypto/tls can fill it: use that of the Conn.
+func (c *Conn) ConnectionState() tls.ConnectionState {
+	if !c.done.Load() {
+		return tls.ConnectionState{}
+	}
+	return c.intro.state
+}
+
+// ExportKeyingMaterial returns n bytes that only the two ends of this connection
+// know, for label and context (RFC 9846, Section 7.5). A nil context and an empty
+// one give the same bytes. The bytes are the caller's to wipe. It is an error
+// before the handshake is done and after the connection has ended.
+func (c *Conn) ExportKeyingMaterial(label string, context []byte, n int) ([]byte, error) {
+	return c.keys.export(label, context, n)
+}
+
+// NetConn returns the connection that c is laid over. Reading from it or writing
+// to it breaks c.
+func (c *Conn) NetConn() net.Conn { return c.inner }
+
+// LocalAddr returns the inner connection's.
+func (c *Conn) LocalAddr() net.Addr { return c.inner.LocalAddr() }
+
+// RemoteAddr returns the inner connection's.
+func (c *Conn) RemoteAddr() net.Addr { return c.inner.RemoteAddr() }
+
+// SetDeadline sets the deadline of Read and Write, those under way included. A
+// deadline that passes harms nothing: see Read and Write.
+func (c *Conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+// SetReadDeadline sets the deadline of Read, and of a handshake's reading.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	return c.deadlines.setRead(t)
+}
+
+// SetWriteDeadline sets the deadline of Write, Flush, CloseWrite and of a
+// handshake's writing.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+	return c.deadlines.setWrite(t)
+}
+
+func (c *Conn) handshakeInfo(err error) HandshakeInfo {
+	info := HandshakeInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.settings.server, Duration: time.Since(c.started), Err: err}
+	if err == nil {
+		s := c.intro.state
+		info.Peer, info.CipherSuite, info.Group = c.intro.peer, s.CipherSuite, uint16(s.CurveID)
+		info.Protocol, info.HelloRetry = s.NegotiatedProtocol, s.HelloRetryRequest
+	}
+	return info
+}

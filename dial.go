@@ -1,0 +1,105 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"context"
+	"io"
+	"net"
+	"time"
+)
+
+// Dial connects to addr and does the handshake as a client. The network and addr
+// are those of net.Dial. Where the Config names no server and its Peers go by
+// names (Roots, or the system's roots), the host in addr is the name; KnownHosts
+// goes by Config.ServerName alone. The connection it returns has authenticated
+// the server; whether the server has accepted the client is not known yet: see
+// Dialer.Confirm.
+func Dial(network, addr string, config *Config) (*Conn, error) {
+	return (&Dialer{Config: config}).DialContext(context.Background(), network, addr)
+}
+
+// A Dialer connects as Dial does, with options. The zero Dialer is useful. It
+// must not be changed while it is in use; its methods may be called at the same
+// time.
+type Dialer struct {
+	// NetDialer makes the connection below. Nil: the zero net.Dialer.
+	NetDialer *net.Dialer
+
+	// Config is that of Dial.
+	Config *Config
+
+	// Confirm makes DialContext wait for the server's first record after the
+	// handshake. In TLS 1.3 a client is done before the server has judged it:
+	// without Confirm, a refusal of the client's key comes with the first Read,
+	// or after some Writes. With it, DialContext returns the refusal as an
+	// *AlertError. Every mayfly server sends a record at once; other servers
+	// send session tickets, or nothing until they have something to say, in
+	// which case DialContext waits until ctx or Config.HandshakeTimeout ends.
+	Confirm bool
+}
+
+// Dial is DialContext with the background context.
+func (d *Dialer) Dial(network, addr string) (net.Conn, error) {
+	c, err := d.DialContext(context.Background(), network, addr)
+	if err != nil {
+		return nil, err // not a nil *Conn in an interface
+	}
+	return c, nil
+}
+
+// DialContext connects to addr and does the handshake. Where ctx ends before
+// that is done, everything is closed and ctx's error is returned; afterwards ctx
+// has no effect on the connection. Errors are those of the net package, of
+// HandshakeContext, or a sentence about the Config, which comes before anything
+// is dialled.
+func (d *Dialer) DialContext(ctx context.Context, network, addr string) (*Conn, error) {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = "" // a Unix socket, say
+	}
+	s, err := d.Config.settle(false, host)
+	if err != nil {
+		return nil, err
+	}
+	if t := s.handshakeTimeout(); t > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, t, ErrHandshakeTimeout)
+		defer cancel()
+	}
+	dialer := d.NetDialer
+	if dialer == nil {
+		dialer = new(net.Dialer)
+	}
+	inner, err := dialer.DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	c := newConn(inner, s, nil, nil)
+	err = c.HandshakeContext(ctx)
+	if err == nil && d.Confirm {
+		err = c.confirm(ctx)
+	}
+	if err != nil {
+		c.abandon()
+		return nil, err
+	}
+	return c, nil
+}
+
+// abandon closes a connection that nobody was given. The transport is read empty
+// first, within a bound: closing it with unread data would reset it, and the
+// alert that explains the failure might never be read.
+func (c *Conn) abandon() {
+	if c.ended.Load() == nil {
+		_ = c.Close()
+		return
+	}
+	go func() {
+		c.deadlines.boundRead(time.Now().Add(alertTimeout))
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.inner, maxHandshakeBytes))
+		_ = c.Close()
+	}()
+}

@@ -1,0 +1,76 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+// Package mayfly turns a net.Conn into a secure channel: confidential,
+// authenticated, and with session keys that live for one session and are gone
+// after it. On the wire it is standard TLS 1.3 (RFC 9846), so that every other
+// implementation can be at the far end.
+//
+// # Who talks to whom
+//
+// A program has an Identity: a key of its own, in a file that `mayfly keygen` or
+// GenerateIdentity makes. Its Pin, a hash of the public key, is what others write
+// down. Two programs that know each other's pins need nothing else, and no
+// certificate authority (raw public keys, RFC 7250):
+//
+//	id, err := mayfly.LoadIdentity("node.key")
+//	ln, err := mayfly.Listen("tcp", ":7000", &mayfly.Config{
+//		Identity: id,
+//		Peers:    mayfly.Pins("sha256//x3T…="),
+//	})
+//	for {
+//		conn, err := ln.Accept() // its handshake is done, its peer is known
+//		…
+//	}
+//
+//	conn, err := mayfly.Dial("tcp", "db:7000", &mayfly.Config{
+//		Identity: id,
+//		Peers:    mayfly.Pins("sha256//9fQ…="),
+//	})
+//
+// Whom to accept is said by Peers: Pins and PinSet, KnownHosts (a client's file
+// of server names and pins), AuthorizedKeys (a server's file of pins and names),
+// Roots (X.509 with a name, or the system's roots where a client sets nothing),
+// their combinations AnyOf and AllOf, and Verify for a judgement of your own. What
+// leaves somebody unauthenticated is spelled out: NoClientAuth, AnyKey,
+// InsecureAnyServer. Conn.Peer tells who it was. X.509 certificates are set as in
+// crypto/tls, by Config.Certificates; ServerConfigFromTLS and
+// ClientConfigFromTLS carry a configuration over.
+//
+// # What is guaranteed
+//
+//   - Listen and Dial hand out no connection whose peer Peers did not accept. In
+//     TLS 1.3 a client is done before the server has judged it: set
+//     Dialer.Confirm to learn the verdict from DialContext.
+//   - io.EOF means that the peer ended its data with a close_notify. Anything
+//     else that ends a connection is another error: ErrTruncated where the
+//     transport was cut. CloseWrite closes one half.
+//   - Deadlines hold in every call. A Read that timed out loses nothing. A Write
+//     that timed out returns how much was sealed, and is continued with the rest.
+//   - Close unblocks whatever is blocked, does not hang on a peer that does not
+//     read, and wipes the keys. So does every fatal error, and the garbage
+//     collector for a connection that was dropped.
+//   - Keys are changed while a connection lives: see RekeyPolicy and Conn.Rekey.
+//   - Every method of every type may be called from any goroutine at any time.
+//
+// # Defaults
+//
+// TLS 1.3 and nothing older. Key exchange: X25519MLKEM768, X25519, P-256, in this
+// order. Suites: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305 where the
+// processor has AES instructions, ChaCha20-Poly1305 first where it does not. A
+// handshake may take 10 seconds. Keys are changed after 2^22 records, 64 GiB or
+// an hour. No session tickets, no resumption, no early data. No environment
+// variable is read.
+//
+// # Errors
+//
+// An *AlertError says which alert ended the connection, and whether this side or
+// the peer sent it. ErrPeerRefused is in the chain (errors.Is) where the peer
+// proved who it is and is not on the list. Deadlines give os.ErrDeadlineExceeded,
+// a closed connection net.ErrClosed. No text of an error holds bytes that the
+// peer chose.
+//
+// The packages record, handshake and transcript below this one are the library's
+// own rooms: only this package, mayflyhttp and mayflytest keep their API.
+package mayfly

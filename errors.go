@@ -1,0 +1,108 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
+)
+
+// ErrTruncated is what Read returns when the transport ended without a
+// close_notify alert: the peer crashed, the path broke, or somebody cut the
+// stream. What was read before is authentic, but it may not be all that the
+// peer sent. errors.Is(ErrTruncated, io.ErrUnexpectedEOF) holds. A Read never
+// answers such a cut with io.EOF (RFC 9846, Section 6.1).
+var ErrTruncated error = truncated{}
+
+type truncated struct{}
+
+func (truncated) Error() string {
+	return "mayfly: the connection was cut before the peer's close_notify"
+}
+func (truncated) Is(target error) bool { return target == io.ErrUnexpectedEOF }
+
+// ErrHandshakeTimeout is returned when a handshake took longer than
+// Config.HandshakeTimeout. It implements net.Error with Timeout() == true, and
+// errors.Is(err, os.ErrDeadlineExceeded) holds. The connection cannot be used
+// after it.
+var ErrHandshakeTimeout error = handshakeTimeout{}
+
+type handshakeTimeout struct{}
+
+func (handshakeTimeout) Error() string        { return "mayfly: the handshake took too long" }
+func (handshakeTimeout) Timeout() bool        { return true }
+func (handshakeTimeout) Temporary() bool      { return false }
+func (handshakeTimeout) Is(target error) bool { return target == os.ErrDeadlineExceeded }
+
+// ErrWriteClosed is returned by Write and Flush after CloseWrite.
+var ErrWriteClosed = errors.New("mayfly: the connection is closed for writing")
+
+// ErrLifetime is returned when Config.MaxLifetime has passed.
+var ErrLifetime = errors.New("mayfly: the connection has reached its MaxLifetime")
+
+// An AlertCode is the AlertDescription of RFC 9846, Section 6. Its String is
+// the RFC's name, "bad_certificate" for example.
+type AlertCode = alert.Code
+
+// An AlertError is the failure of a connection, by either side.
+//
+// With Remote it is the peer that gave up and sent the alert Code; the reason is
+// known to the peer alone. Without Remote it was this side: Code is what the
+// peer was told, Reason says what was wrong, and Err is the cause where there
+// is one (see Unwrap). No bytes that the peer chose stand in the error's text.
+type AlertError struct {
+	Remote bool
+	Code   AlertCode
+	Reason string
+	Err    error
+}
+
+// Error says who gave up, and why.
+func (e *AlertError) Error() string {
+	if e.Remote {
+		return "mayfly: the peer refused with the alert " + e.Code.String()
+	}
+	s := "mayfly: " + e.Reason
+	if e.Reason == "" {
+		s = "mayfly: failed"
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s + " (sent " + e.Code.String() + ")"
+}
+
+// Unwrap returns the cause, nil for an alert of the peer's.
+func (e *AlertError) Unwrap() error { return e.Err }
+
+// localError makes the AlertError of a failure that this side found.
+func localError(err error) *AlertError {
+	if e, ok := errors.AsType[*AlertError](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*alert.Error](err); ok {
+		return &AlertError{Code: e.Code, Reason: e.Reason, Err: e.Err}
+	}
+	return &AlertError{Code: alert.InternalError, Reason: "internal error", Err: err}
+}
+
+// A configError is a Config that cannot work: a sentence that says what to set.
+type configError string
+
+func (e configError) Error() string { return "mayfly: " + string(e) }
+
+// isTimeout reports whether err is a deadline that passed: the operation can
+// be tried again, and nothing was lost.
+func isTimeout(err error) bool {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return true
+	}
+	ne, ok := errors.AsType[net.Error](err)
+	return ok && ne.Timeout()
+}

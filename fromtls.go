@@ -1,0 +1,111 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"crypto/tls"
+	"fmt"
+)
+
+// ServerConfigFromTLS carries a crypto/tls server's configuration over. What has
+// no counterpart here is an error that names the field: a callback of crypto/tls,
+// a session ticket key, Encrypted ClientHello, a MaxVersion below TLS 1.3.
+// MinVersion, the order of suites below TLS 1.3 and Renegotiation have no
+// meaning in TLS 1.3 and are passed over.
+//
+// ClientAuth becomes Peers: NoClientCert is NoClientAuth(),
+// RequireAndVerifyClientCert is Roots(ClientCAs), RequireAnyClientCert is
+// AnyKey(). The two kinds that verify a certificate only if there is one are
+// refused.
+func ServerConfigFromTLS(t *tls.Config) (*Config, error) {
+	c, err := configFromTLS(t)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case t.GetCertificate != nil:
+		return nil, notCarried("GetCertificate")
+	case t.GetConfigForClient != nil:
+		return nil, notCarried("GetConfigForClient")
+	case t.EncryptedClientHelloKeys != nil:
+		return nil, notCarried("EncryptedClientHelloKeys")
+	case t.GetEncryptedClientHelloKeys != nil:
+		return nil, notCarried("GetEncryptedClientHelloKeys")
+	}
+	switch t.ClientAuth {
+	case tls.NoClientCert:
+		c.Peers = NoClientAuth()
+	case tls.RequireAnyClientCert:
+		c.Peers = AnyKey()
+	case tls.RequireAndVerifyClientCert:
+		c.Peers = Roots(t.ClientCAs)
+	default:
+		return nil, notCarried("ClientAuth: " + t.ClientAuth.String())
+	}
+	return c, nil
+}
+
+// ClientConfigFromTLS carries a crypto/tls client's configuration over, as
+// ServerConfigFromTLS does a server's. InsecureSkipVerify is an error: say
+// InsecureAnyServer, or better Pins. So is a ClientSessionCache.
+func ClientConfigFromTLS(t *tls.Config) (*Config, error) {
+	c, err := configFromTLS(t)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case t.InsecureSkipVerify:
+		return nil, notCarried("InsecureSkipVerify")
+	case t.GetClientCertificate != nil:
+		return nil, notCarried("GetClientCertificate")
+	case t.ClientSessionCache != nil:
+		return nil, notCarried("ClientSessionCache")
+	case t.EncryptedClientHelloConfigList != nil:
+		return nil, notCarried("EncryptedClientHelloConfigList")
+	case t.EncryptedClientHelloRejectionVerify != nil:
+		return nil, notCarried("EncryptedClientHelloRejectionVerify")
+	}
+	c.ServerName = t.ServerName
+	c.RootCAs = t.RootCAs
+	return c, nil
+}
+
+// configFromTLS carries over what both roles share.
+func configFromTLS(t *tls.Config) (*Config, error) {
+	switch {
+	case t.MaxVersion != 0 && t.MaxVersion < tls.VersionTLS13:
+		return nil, notCarried("MaxVersion")
+	case t.VerifyPeerCertificate != nil:
+		return nil, notCarried("VerifyPeerCertificate")
+	case t.NameToCertificate != nil: //lint:ignore SA1019 it must be refused by name
+		return nil, notCarried("NameToCertificate")
+	case t.SessionTicketKey != [32]byte{}: //lint:ignore SA1019 it must be refused by name
+		return nil, notCarried("SessionTicketKey")
+	case t.WrapSession != nil || t.UnwrapSession != nil:
+		return nil, notCarried("WrapSession and UnwrapSession")
+	}
+	c := &Config{
+		Rand:             t.Rand,
+		Time:             t.Time,
+		Certificates:     t.Certificates,
+		VerifyConnection: t.VerifyConnection,
+		NextProtos:       t.NextProtos,
+		KeyLogWriter:     t.KeyLogWriter,
+	}
+	for _, group := range t.CurvePreferences {
+		if group == tls.X25519MLKEM768 || group == tls.X25519 || group == tls.CurveP256 {
+			c.CurvePreferences = append(c.CurvePreferences, group)
+		}
+	}
+	if len(t.CurvePreferences) > 0 && len(c.CurvePreferences) == 0 {
+		return nil, notCarried("CurvePreferences")
+	}
+	return c.Clone(), nil
+}
+
+// notCarried is the refusal of a field of tls.Config.
+func notCarried(field string) error {
+	return configError(fmt.Sprintf("tls.Config.%s has no counterpart here: set what you mean in a mayfly.Config", field))
+}

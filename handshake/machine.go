@@ -1,0 +1,237 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package handshake
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/schedule"
+	"github.com/mayfly-tls/mayfly/internal/suite"
+	"github.com/mayfly-tls/mayfly/internal/wire"
+	"github.com/mayfly-tls/mayfly/transcript"
+)
+
+// A Role is a side of the handshake.
+type Role uint8
+
+// The roles.
+const (
+	Client Role = iota
+	Server
+)
+
+// A Machine runs one handshake. It is not for use by several goroutines at once.
+type Machine struct {
+	role       Role
+	cfg        *Config
+	state      state
+	err        error // sticky
+	transcript *transcript.Transcript
+	suite      *suite.Suite // once selected
+	secrets    secrets
+	summary    Summary
+
+	clientType, serverType credential.Type // what Certificate messages hold
+
+	sentCCS bool
+	aligned wire.Aligned // of the message that is being received
+	events  []Event      // that the present call will return
+}
+
+// A Summary is what a handshake has settled so far; after Done, all of it.
+type Summary struct {
+	Suite      suite.ID
+	Group      kex.Group
+	HelloRetry bool
+	ServerName string // that the client asked for
+	ALPN       string
+
+	Peer       *credential.Peer // nil: it showed nothing
+	PeerScheme credential.Scheme
+
+	OwnCredential *credential.Credential // nil: none was shown
+	OwnScheme     credential.Scheme
+
+	ClientRandom [32]byte
+
+	// SendLimit and ReceiveLimit are those of RecordLimit; 0: not negotiated.
+	SendLimit, ReceiveLimit int
+}
+
+// NewClient returns a client's machine. Start begins the handshake.
+func NewClient(cfg *Config) (*Machine, error) {
+	return newMachine(Client, cfg, clientStart{})
+}
+
+// NewServer returns a server's machine, which waits for a ClientHello.
+func NewServer(cfg *Config) (*Machine, error) {
+	return newMachine(Server, cfg, serverStart{})
+}
+
+func newMachine(role Role, cfg *Config, start state) (*Machine, error) {
+	if err := cfg.validate(role); err != nil && (role == Client || cfg == nil || cfg.Choose == nil) {
+		return nil, err
+	}
+	return &Machine{role: role, cfg: cfg, state: start, transcript: transcript.New()}, nil
+}
+
+// Start begins the handshake: a client's ClientHello; nothing on a server.
+func (m *Machine) Start() ([]Event, error) {
+	if m.err != nil {
+		return nil, m.err
+	}
+	if _, ok := m.state.(clientStart); !ok {
+		return nil, nil
+	}
+	next, err := m.sendClientHello()
+	return m.step(next, err)
+}
+
+// Receive takes the peer's next message. An error is final: it carries the alert
+// to send, and all secrets are wiped by then. aligned is asked, at messages after
+// which keys change, whether the message ended together with its record.
+func (m *Machine) Receive(msg wire.Message, aligned func() (wire.Aligned, bool)) ([]Event, error) {
+	if m.err != nil {
+		return nil, m.err
+	}
+	return m.step(m.receive(msg, aligned))
+}
+
+// Done reports whether the handshake is done.
+func (m *Machine) Done() bool { return m.state.id() == connected }
+
+// AllowCCS reports whether a dummy change_cipher_spec record may come now (RFC
+// 9846, Section 5): after the first ClientHello was sent or received, and before
+// the peer's Finished was received.
+func (m *Machine) AllowCCS() bool {
+	switch m.state.id() {
+	case clientStartID, serverStartID, connected, failed:
+		return false
+	}
+	return true
+}
+
+// Summary returns what has been settled.
+func (m *Machine) Summary() Summary { return m.summary }
+
+// Exporter gives away the exporter secret (RFC 9846, Section 7.5) when the
+// handshake is done. Its receiver owns it; a second call returns nil.
+func (m *Machine) Exporter() *schedule.Exporter {
+	if !m.Done() {
+		return nil
+	}
+	x := m.secrets.exporter
+	m.secrets.exporter = nil
+	return x
+}
+
+// Split gives away the two halves of the connection when the handshake is done.
+// They are independent of the machine, which keeps nothing of theirs, and of each
+// other. A second call returns nils.
+func (m *Machine) Split() (*Receiver, *Sender) {
+	own, peer := &m.secrets.clientApplication, &m.secrets.serverApplication
+	if m.role == Server {
+		own, peer = peer, own
+	}
+	if !m.Done() || *own == nil || *peer == nil {
+		return nil, nil
+	}
+	r, s := &Receiver{role: m.role, secret: *peer}, &Sender{secret: *own}
+	*own, *peer = nil, nil
+	return r, s
+}
+
+// Wipe destroys all secrets that the machine still owns and ends the handshake.
+func (m *Machine) Wipe() {
+	if m.err == nil {
+		m.err = alert.New(alert.InternalError, "the handshake was abandoned")
+	}
+	m.wipe()
+	if !m.Done() {
+		m.state = endState{}
+	}
+}
+
+// step ends a call: it gives out the events, or wipes everything.
+func (m *Machine) step(next state, err error) ([]Event, error) {
+	events := m.events
+	m.events, m.aligned = nil, wire.Aligned{}
+	if err != nil {
+		m.err = err
+		wipeKeys(events)
+		m.wipe()
+		m.state = endState{}
+		return nil, err
+	}
+	m.state.wipe() // what next needs of it has moved
+	m.state = next
+	return events, nil
+}
+
+func (m *Machine) wipe() {
+	m.state.wipe()
+	m.secrets.wipe()
+	m.transcript.Wipe()
+}
+
+// wipeKeys destroys keys that nobody will install.
+func wipeKeys(events []Event) {
+	for _, event := range events {
+		switch e := event.(type) {
+		case InstallRead:
+			e.Keys.Wipe()
+		case InstallWrite:
+			e.Keys.Wipe()
+		}
+	}
+}
+
+// emit adds events to those that the present call returns.
+func (m *Machine) emit(events ...Event) { m.events = append(m.events, events...) }
+
+// send adds a message of ours to the transcript and to the flight.
+func (m *Machine) send(msg []byte) {
+	m.transcript.Add(msg)
+	if n := len(m.events); n > 0 {
+		if last, ok := m.events[n-1].(Send); ok {
+			m.events[n-1] = Send{append(last.Messages, msg...)}
+			return
+		}
+	}
+	m.emit(Send{msg})
+}
+
+// sendCCS sends the one dummy change_cipher_spec of this side.
+func (m *Machine) sendCCS() {
+	if !m.sentCCS {
+		m.sentCCS = true
+		m.emit(SendCCS{})
+	}
+}
+
+// random fills b.
+func (m *Machine) random(b []byte) error {
+	r := m.cfg.Rand
+	if r == nil {
+		r = rand.Reader
+	}
+	if _, err := io.ReadFull(r, b); err != nil {
+		return alert.Wrap(alert.InternalError, "the source of randomness failed", err)
+	}
+	return nil
+}
+
+// withAlert keeps the alert of an error that has one and gives others code.
+func withAlert(err error, code alert.Code, reason string) error {
+	if _, ok := errors.AsType[*alert.Error](err); ok {
+		return err
+	}
+	return alert.Wrap(code, reason, err)
+}

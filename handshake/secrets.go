@@ -1,0 +1,71 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package handshake
+
+import (
+	"github.com/mayfly-tls/mayfly/internal/schedule"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+)
+
+// secrets are what the key schedule has given the machine (RFC 9846, Section
+// 7.1). Each has one owner, and goes as soon as it has served.
+type secrets struct {
+	main                                 *schedule.Main
+	clientHandshake, serverHandshake     *schedule.Traffic
+	clientApplication, serverApplication *schedule.Traffic
+	exporter                             *schedule.Exporter
+}
+
+// wipe destroys them all.
+func (s *secrets) wipe() {
+	s.wipeHandshake()
+	s.clientApplication.Wipe()
+	s.serverApplication.Wipe()
+	s.exporter.Wipe()
+	*s = secrets{}
+}
+
+// wipeHandshake destroys what is not needed after the handshake.
+func (s *secrets) wipeHandshake() {
+	s.clientHandshake.Wipe()
+	s.serverHandshake.Wipe()
+	s.main.Wipe()
+	s.clientHandshake, s.serverHandshake, s.main = nil, nil, nil
+}
+
+// newEarly starts the key schedule, without a pre-shared key.
+func (m *Machine) newEarly() *schedule.Early { return schedule.NewEarly(m.suite, nil) }
+
+// scheduleHandshake derives the handshake secrets. The transcript reaches to the
+// ServerHello. early is the Early Secret, shared what the key
+// exchange gave; both are consumed.
+func (m *Machine) scheduleHandshake(early *schedule.Early, shared *volatile.Secret) {
+	handshake := early.Handshake(shared)
+	th := m.transcript.Sum()
+	m.secrets.clientHandshake = handshake.ClientTraffic(th)
+	m.secrets.serverHandshake = handshake.ServerTraffic(th)
+	m.secrets.main = handshake.Main()
+	m.log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", m.secrets.clientHandshake)
+	m.log("SERVER_HANDSHAKE_TRAFFIC_SECRET", m.secrets.serverHandshake)
+}
+
+// scheduleApplication derives the secrets of the connection. The transcript
+// reaches to the server's Finished.
+func (m *Machine) scheduleApplication() {
+	th := m.transcript.Sum()
+	m.secrets.clientApplication = m.secrets.main.ClientTraffic(th)
+	m.secrets.serverApplication = m.secrets.main.ServerTraffic(th)
+	m.secrets.exporter = m.secrets.main.Exporter(th)
+	m.log("CLIENT_TRAFFIC_SECRET_0", m.secrets.clientApplication)
+	m.log("SERVER_TRAFFIC_SECRET_0", m.secrets.serverApplication)
+	m.log("EXPORTER_SECRET", m.secrets.exporter)
+}
+
+// log hands a secret to the key log, where one is set.
+func (m *Machine) log(label string, s interface{ Secret() []byte }) {
+	if m.cfg.KeyLog != nil {
+		m.cfg.KeyLog(label, m.summary.ClientRandom[:], s.Secret())
+	}
+}

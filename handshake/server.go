@@ -1,0 +1,300 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package handshake
+
+import (
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/wire"
+)
+
+type (
+	// serverStart is START: nothing was received.
+	serverStart struct{ without }
+
+	// serverAwaitsRetry is START again, after a HelloRetryRequest.
+	serverAwaitsRetry struct {
+		without
+		first     *wire.ClientHello
+		firstHash []byte
+		selected  *selection
+		cookie    []byte // that was sent; nil: none
+	}
+
+	// serverAwaitsCertificate is WAIT_CERT. Its facts are those of our
+	// CertificateRequest.
+	serverAwaitsCertificate struct {
+		without
+		requested []wire.ExtensionType
+	}
+
+	// serverAwaitsCertificateVerify is WAIT_CV.
+	serverAwaitsCertificateVerify struct {
+		without
+		peer *credential.Peer
+	}
+
+	// serverAwaitsFinished is WAIT_FINISHED.
+	serverAwaitsFinished struct{ without }
+)
+
+func (serverStart) id() stateID                   { return serverStartID }
+func (*serverAwaitsRetry) id() stateID            { return serverWaitRetriedCH }
+func (serverAwaitsCertificate) id() stateID       { return serverWaitCert }
+func (serverAwaitsCertificateVerify) id() stateID { return serverWaitCV }
+func (serverAwaitsFinished) id() stateID          { return serverWaitFinished }
+
+// serverClientHello handles the first ClientHello (RFC 9846, Section 4.2.2).
+func serverClientHello(m *Machine, _ serverStart, msg wire.Message) (state, error) {
+	hello, err := wire.ParseClientHello(msg.Raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkClientHello(hello); err != nil {
+		return nil, err
+	}
+	if hello.Has(wire.ExtCookie) {
+		// RFC 9846, Section 4.3.2.
+		return nil, alert.New(alert.IllegalParameter, "a first ClientHello with a cookie")
+	}
+	m.summary.ClientRandom, m.summary.ServerName = hello.Random, hello.ServerName
+	if err := m.chooseConfig(hello); err != nil {
+		return nil, err
+	}
+	selected, err := m.negotiate(hello)
+	if err != nil {
+		return nil, err
+	}
+	m.suite, m.summary.Suite, m.summary.Group = selected.suite, selected.suite.ID, selected.group
+	m.transcript.Add(msg.Raw)
+	m.transcript.Select(m.suite.NewHash)
+	if selected.share == nil {
+		return m.sendHelloRetryRequest(hello, selected)
+	}
+	return m.sendServerFlight(hello, selected)
+}
+
+// chooseConfig asks for the Config of this handshake.
+func (m *Machine) chooseConfig(hello *wire.ClientHello) error {
+	if m.cfg.Choose == nil {
+		return nil
+	}
+	chosen, err := m.cfg.Choose(hello)
+	if err != nil {
+		return withAlert(err, alert.InternalError, "no Config could be chosen")
+	}
+	if chosen == nil {
+		chosen = m.cfg
+	}
+	if err := chosen.validate(Server); err != nil {
+		return alert.Wrap(alert.InternalError, "the chosen Config cannot work", err)
+	}
+	m.cfg = chosen
+	return nil
+}
+
+// sendHelloRetryRequest asks for a share of the selected group (RFC 9846, Section
+// 4.2.4). The transcript holds the first ClientHello.
+func (m *Machine) sendHelloRetryRequest(hello *wire.ClientHello, selected *selection) (state, error) {
+	next := &serverAwaitsRetry{first: hello, firstHash: m.transcript.Sum(), selected: selected}
+	if m.cfg.Cookie != nil {
+		cookie, err := m.cfg.Cookie.Bake(next.firstHash)
+		if err != nil {
+			return nil, withAlert(err, alert.InternalError, "no cookie could be made")
+		}
+		if len(cookie) == 0 || len(cookie) > maxCookie {
+			return nil, alert.New(alert.InternalError, "a cookie is empty or too long")
+		}
+		next.cookie = cookie
+	}
+	m.summary.HelloRetry = true
+	m.transcript.HelloRetryRequest()
+	m.send((&wire.ServerHello{
+		LegacyVersion:    versionTLS12,
+		Random:           wire.RetryRandom,
+		SessionID:        hello.SessionID,
+		CipherSuite:      uint16(selected.suite.ID),
+		SupportedVersion: versionTLS13,
+		SelectedGroup:    uint16(selected.group),
+		Cookie:           next.cookie,
+	}).Marshal())
+	m.compatibility(hello)
+	m.skipEarlyData(hello)
+	return next, nil
+}
+
+// serverRetriedClientHello handles the answer to our HelloRetryRequest.
+func serverRetriedClientHello(m *Machine, s *serverAwaitsRetry, msg wire.Message) (state, error) {
+	hello, err := wire.ParseClientHello(msg.Raw)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkClientHello(hello); err != nil {
+		return nil, err
+	}
+	if err := checkRetriedHello(s.first, hello, s.selected.group); err != nil {
+		return nil, err
+	}
+	if hello.Has(wire.ExtCookie) != (s.cookie != nil) || string(hello.Cookie) != string(s.cookie) ||
+		s.cookie != nil && !m.cfg.Cookie.Check(hello.Cookie, s.firstHash) {
+		return nil, alert.New(alert.IllegalParameter, "the client did not return the cookie")
+	}
+	if s.first.Has(wire.ExtEarlyData) {
+		m.emit(SkipEarlyData{}) // all of it came before this ClientHello
+	}
+	m.transcript.Add(msg.Raw)
+	s.selected.share = hello.KeyShares[0].Data
+	return m.sendServerFlight(hello, s.selected)
+}
+
+// sendServerFlight sends all that the server has to say: from here on it can only
+// fail by what the client answers. The transcript reaches to the ClientHello.
+func (m *Machine) sendServerFlight(hello *wire.ClientHello, selected *selection) (state, error) {
+	if err := m.sendServerHello(hello, selected); err != nil {
+		return nil, err
+	}
+	m.sendEncryptedExtensions(hello, selected)
+	var next state = serverAwaitsFinished{}
+	if selected.requestPeer {
+		next = serverAwaitsCertificate{requested: m.sendCertificateRequest()}
+	}
+	m.sendCertificate(selected.credential, hello.Extensions)
+	if err := m.sendCertificateVerify(selected.credential, selected.scheme); err != nil {
+		return nil, err
+	}
+	m.sendFinished(m.secrets.serverHandshake)
+	m.scheduleApplication()
+	m.emit(InstallWrite{Keys: m.secrets.serverApplication.Keys(), Epoch: EpochApplication})
+	return next, nil
+}
+
+// sendServerHello agrees on the keys of the handshake (RFC 9846, Section 4.2.3).
+func (m *Machine) sendServerHello(hello *wire.ClientHello, selected *selection) error {
+	answer := &wire.ServerHello{
+		LegacyVersion:    versionTLS12,
+		SessionID:        hello.SessionID,
+		CipherSuite:      uint16(selected.suite.ID),
+		SupportedVersion: versionTLS13,
+	}
+	if err := m.random(answer.Random[:]); err != nil {
+		return err
+	}
+	share, shared, err := kex.Respond(selected.group, m.cfg.Rand, selected.share)
+	if err != nil {
+		return withAlert(err, alert.InternalError, "no key could be agreed on")
+	}
+	answer.KeyShare = &wire.KeyShare{Group: uint16(selected.group), Data: share}
+	m.send(answer.Marshal())
+	m.compatibility(hello)
+	m.scheduleHandshake(m.newEarly(), shared)
+	m.emit(
+		InstallWrite{Keys: m.secrets.serverHandshake.Keys(), Epoch: EpochHandshake},
+		InstallRead{Keys: m.secrets.clientHandshake.Keys(), Aligned: m.aligned, Epoch: EpochHandshake},
+	)
+	m.skipEarlyData(hello)
+	return nil
+}
+
+// sendEncryptedExtensions answers the client's extensions (RFC 9846, Section
+// 4.4.1).
+func (m *Machine) sendEncryptedExtensions(hello *wire.ClientHello, selected *selection) {
+	answer := &wire.EncryptedExtensions{ALPN: selected.alpn, ServerName: hello.ServerName != ""}
+	m.summary.ALPN = selected.alpn
+	if groups := m.cfg.groups(); groups[0] != selected.group && !m.summary.HelloRetry {
+		// RFC 9846, Section 4.3.7: tell the client what to send next time.
+		answer.SupportedGroups = convert[uint16](groups)
+	}
+	m.clientType, m.serverType = selected.clientType, selected.credential.Type
+	if hello.Has(wire.ExtServerCertificateType) {
+		t := uint8(m.serverType)
+		answer.ServerCertType = &t
+	}
+	if hello.Has(wire.ExtClientCertificateType) && selected.requestPeer {
+		t := uint8(m.clientType)
+		answer.ClientCertType = &t
+	}
+	if hello.Has(wire.ExtRecordSizeLimit) && m.cfg.RecordSizeLimit != 0 {
+		answer.RecordSizeLimit = m.cfg.RecordSizeLimit
+		m.limitRecords(hello.RecordSizeLimit)
+	}
+	m.send(answer.Marshal())
+}
+
+// sendCertificateRequest asks for the client's credential (RFC 9846, Section
+// 4.4.2) and returns the extensions that the client may answer.
+func (m *Machine) sendCertificateRequest() []wire.ExtensionType {
+	request := &wire.CertificateRequest{SignatureAlgorithms: convert[uint16](m.cfg.peerSchemes())}
+	var requested []wire.ExtensionType
+	if m.clientType == credential.X509 {
+		request.SignatureAlgorithmsCert = convert[uint16](credential.CertificateSchemes())
+		request.CertificateAuthorities = m.cfg.Authorities
+		if request.StatusRequest = m.cfg.RequestOCSP; request.StatusRequest {
+			requested = append(requested, wire.ExtStatusRequest)
+		}
+		if request.SCT = m.cfg.RequestSCT; request.SCT {
+			requested = append(requested, wire.ExtSCT)
+		}
+	}
+	m.send(request.Marshal())
+	return requested
+}
+
+// serverCertificate handles the client's Certificate (RFC 9846, Section 4.5.1).
+func serverCertificate(m *Machine, s serverAwaitsCertificate, msg wire.Message) (state, error) {
+	peer, err := receiveCertificate(msg, m.clientType, s.requested)
+	switch {
+	case err != nil:
+		return nil, err
+	case peer != nil:
+		return serverAwaitsCertificateVerify{peer: peer}, nil
+	case m.cfg.RequirePeer:
+		return nil, alert.New(alert.CertificateRequired, "the client showed no credential")
+	}
+	return serverAwaitsFinished{}, nil
+}
+
+// serverCertificateVerify handles the client's proof (RFC 9846, Section 4.5.2).
+func serverCertificateVerify(m *Machine, s serverAwaitsCertificateVerify, msg wire.Message) (state, error) {
+	if err := m.receiveCertificateVerify(msg, s.peer); err != nil {
+		return nil, err
+	}
+	return serverAwaitsFinished{}, nil
+}
+
+// serverFinished handles the client's Finished and ends the handshake (RFC 9846,
+// Section 4.5.3 and Appendix A.2).
+func serverFinished(m *Machine, _ serverAwaitsFinished, msg wire.Message) (state, error) {
+	if err := m.receiveFinished(msg, m.secrets.clientHandshake); err != nil {
+		return nil, err
+	}
+	if m.summary.Peer == nil {
+		if err := m.judge(nil); err != nil {
+			return nil, err
+		}
+	}
+	m.secrets.wipeHandshake()
+	m.emit(
+		InstallRead{Keys: m.secrets.clientApplication.Keys(), Aligned: m.aligned, Epoch: EpochApplication},
+		Complete{},
+	)
+	return doneState{}, nil
+}
+
+// compatibility makes the handshake look like one of TLS 1.2, where the client
+// wants that (RFC 9846, Appendix E.4).
+func (m *Machine) compatibility(hello *wire.ClientHello) {
+	if len(hello.SessionID) > 0 {
+		m.sendCCS()
+	}
+}
+
+// skipEarlyData has the early data skipped that the client announces and we do
+// not accept (RFC 9846, Section 4.3.10).
+func (m *Machine) skipEarlyData(hello *wire.ClientHello) {
+	if hello.Has(wire.ExtEarlyData) {
+		m.emit(SkipEarlyData{Max: m.cfg.maxSkippedEarlyData()})
+	}
+}

@@ -1,0 +1,292 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+)
+
+// An Identity is a program's own key: Ed25519 or ECDSA P-256. It prints as its
+// pin, never as the key. It does not change and may be used by many Configs at
+// the same time.
+type Identity struct {
+	signer crypto.Signer
+	spki   []byte
+	pin    Pin
+}
+
+// GenerateIdentity makes a new Ed25519 key. MarshalPEM saves it.
+func GenerateIdentity() (*Identity, error) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: no key could be made: %w", err)
+	}
+	return NewIdentity(key)
+}
+
+// LoadIdentity reads the private key in a PEM file, as ParseIdentity does. On
+// Unix, a file that others than its owner may read or write is refused.
+func LoadIdentity(path string) (*Identity, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: the identity cannot be read: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: the identity cannot be read: %w", err)
+	}
+	switch {
+	case info.IsDir():
+		return nil, fmt.Errorf("mayfly: the identity %s is a directory", path)
+	case info.Size() > maxIdentityFile:
+		return nil, fmt.Errorf("mayfly: the identity %s is too large for a key", path)
+	case runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("mayfly: the identity %s is open to others than its owner: chmod 600 %[1]s, and if they may have read it, make a new one", path)
+	}
+	text := make([]byte, maxIdentityFile+1) // one buffer, so that one can be wiped
+	defer volatile.Wipe(text)
+	n, err := io.ReadFull(file, text)
+	switch {
+	case err == nil:
+		return nil, fmt.Errorf("mayfly: the identity %s is too large for a key", path)
+	case err != io.EOF && err != io.ErrUnexpectedEOF:
+		return nil, fmt.Errorf("mayfly: the identity cannot be read: %w", err)
+	}
+	id, err := parseIdentity(text[:n])
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: the identity %s %w", path, err)
+	}
+	return id, nil
+}
+
+const maxIdentityFile = 64 << 10
+
+// ParseIdentity reads a private key, Ed25519 or ECDSA P-256, in PEM: PKCS#8
+// ("PRIVATE KEY", as `mayfly keygen`, MarshalPEM and openssl genpkey write it) or
+// SEC 1 ("EC PRIVATE KEY"). Certificates and public keys beside it are passed
+// over. Encrypted keys are refused.
+func ParseIdentity(pemText []byte) (*Identity, error) {
+	id, err := parseIdentity(pemText)
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: the identity %w", err)
+	}
+	return id, nil
+}
+
+// NewIdentity makes an Identity of a private key, or of something that signs with
+// one: a hardware module, an agent. Its key is Ed25519 or ECDSA P-256.
+func NewIdentity(signer crypto.Signer) (*Identity, error) {
+	if signer == nil {
+		return nil, errors.New("mayfly: NewIdentity needs a key")
+	}
+	switch key := signer.(type) {
+	case ed25519.PrivateKey:
+		if len(key) != ed25519.PrivateKeySize {
+			return nil, errors.New("mayfly: NewIdentity was given an Ed25519 key of the wrong length")
+		}
+	case *ecdsa.PrivateKey:
+		if key == nil {
+			return nil, errors.New("mayfly: NewIdentity needs a key")
+		}
+	}
+	pub := signer.Public()
+	switch pub := pub.(type) {
+	case ed25519.PublicKey:
+		if len(pub) != ed25519.PublicKeySize {
+			return nil, errors.New("mayfly: NewIdentity was given an Ed25519 key of the wrong length")
+		}
+	case *ecdsa.PublicKey:
+		if pub.Curve != elliptic.P256() {
+			return nil, errors.New("mayfly: an ECDSA key of an Identity is on P-256: for other curves, set Config.Certificates")
+		}
+	default:
+		return nil, errors.New("mayfly: the key of an Identity is Ed25519 or ECDSA P-256: for RSA, set Config.Certificates")
+	}
+	spki, err := x509.MarshalPKIXPublicKey(pub)
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: the public key cannot be encoded: %w", err)
+	}
+	return &Identity{signer: signer, spki: spki, pin: sha256.Sum256(spki)}, nil
+}
+
+// Pin returns what others write down to know this Identity by.
+func (id *Identity) Pin() Pin { return id.pin }
+
+// Public returns the public key: an ed25519.PublicKey or an *ecdsa.PublicKey.
+func (id *Identity) Public() crypto.PublicKey { return id.signer.Public() }
+
+// PublicPEM returns the public key as a SubjectPublicKeyInfo in PEM ("PUBLIC
+// KEY").
+func (id *Identity) PublicPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: id.spki})
+}
+
+// MarshalPEM returns the private key as PKCS#8 in PEM, as LoadIdentity reads it.
+// Write it to a file of mode 0600. It is an error where the key is not in memory
+// but in what NewIdentity was given.
+func (id *Identity) MarshalPEM() ([]byte, error) {
+	switch id.signer.(type) {
+	case ed25519.PrivateKey, *ecdsa.PrivateKey:
+	default:
+		return nil, errors.New("mayfly: the private key is held elsewhere and cannot be written out")
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(id.signer)
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: the private key cannot be encoded: %w", err)
+	}
+	defer volatile.Wipe(der)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// SelfSigned wraps the Identity's key in a certificate that it signs itself, for
+// peers that know no raw public keys (crypto/tls, curl) and go by the pin, or have
+// the certificate among their roots. names, host names and IP addresses, are those
+// that it is for; there need not be any. It does not expire: whom its key stands
+// for is for the pin's holder to say.
+func (id *Identity) SelfSigned(names ...string) (tls.Certificate, error) {
+	template := &x509.Certificate{
+		SerialNumber:          nil, // CreateCertificate draws one
+		Subject:               pkix.Name{CommonName: "mayfly"},
+		NotBefore:             time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC),
+		NotAfter:              time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), // never: RFC 5280, Section 4.1.2.5
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		BasicConstraintsValid: true,
+	}
+	for _, name := range names {
+		if name == "" {
+			return tls.Certificate{}, errors.New("mayfly: SelfSigned was given an empty name")
+		}
+		if ip := net.ParseIP(name); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, name)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, id.Public(), id.signer)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("mayfly: the certificate cannot be made: %w", err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("mayfly: the certificate cannot be made: %w", err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: id.signer, Leaf: leaf}, nil
+}
+
+// String returns the Identity's pin, and nothing of its key. So do the other
+// methods by which values are printed.
+func (id Identity) String() string { return "mayfly.Identity(" + id.pin.String() + ")" }
+
+// GoString is String.
+func (id Identity) GoString() string { return id.String() }
+
+// Format writes String, whatever the verb.
+func (id Identity) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, id.String()) }
+
+// LogValue is String.
+func (id Identity) LogValue() slog.Value { return slog.StringValue(id.String()) }
+
+// credential is the Identity as a raw public key.
+func (id *Identity) credential() *credential.Credential {
+	return &credential.Credential{
+		Type:    credential.RawPublicKey,
+		Entries: [][]byte{id.spki},
+		Signer:  id.signer,
+	}
+}
+
+// parseIdentity finds the one private key. The text of its errors follows "the
+// identity" or a path.
+func parseIdentity(text []byte) (*Identity, error) {
+	var id *Identity
+	others := ""
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+		defer volatile.Wipe(block.Bytes)
+		key, other, err := parseBlock(block)
+		switch {
+		case err != nil:
+			return nil, err
+		case other != "":
+			others = other
+		case key != nil && id != nil:
+			return nil, errors.New("holds more than one private key")
+		case key != nil:
+			if id, err = NewIdentity(key); err != nil {
+				return nil, errors.New("holds a private key that is neither Ed25519 nor ECDSA P-256: for other keys, set Config.Certificates")
+			}
+		}
+	}
+	switch {
+	case id != nil:
+		return id, nil
+	case others != "":
+		return nil, errors.New("holds " + others)
+	}
+	return nil, errors.New("holds no private key in PEM: `mayfly keygen` makes one")
+}
+
+// parseBlock reads one block of PEM: a private key, or something else that it
+// names.
+func parseBlock(block *pem.Block) (key crypto.Signer, other string, err error) {
+	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["Proc-Type"] != "" || block.Headers["DEK-Info"] != "" {
+		return nil, "", errors.New("holds an encrypted private key, and there is no way to give a passphrase: decrypt it first (openssl pkey -in … -out …)")
+	}
+	var parsed any
+	switch block.Type {
+	case "PRIVATE KEY":
+		parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	case "EC PRIVATE KEY":
+		parsed, err = x509.ParseECPrivateKey(block.Bytes)
+	case "EC PARAMETERS":
+		return nil, "", nil // openssl ecparam writes them in front
+	case "CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE":
+		return nil, "a certificate and no private key: certificates go into Config.Certificates", nil
+	case "PUBLIC KEY", "RSA PUBLIC KEY":
+		return nil, "a public key and no private key", nil
+	case "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST":
+		return nil, "a certificate request and no private key", nil
+	case "OPENSSH PRIVATE KEY":
+		return nil, "", errors.New("holds a key in OpenSSH's format, not PKCS#8: `mayfly keygen` makes one of its own")
+	case "RSA PRIVATE KEY", "DSA PRIVATE KEY":
+		return nil, "", errors.New("holds a private key that is neither Ed25519 nor ECDSA P-256: for RSA, set Config.Certificates")
+	default:
+		return nil, "something else than a private key", nil
+	}
+	if err != nil {
+		// The error of crypto/x509 may quote what it has read.
+		return nil, "", errors.New("holds a private key that is damaged or of an unknown kind")
+	}
+	signer, ok := parsed.(crypto.Signer)
+	if !ok {
+		return nil, "", errors.New("holds a private key that cannot sign: an Identity is Ed25519 or ECDSA P-256")
+	}
+	return signer, "", nil
+}

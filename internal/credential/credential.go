@@ -1,0 +1,101 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package credential
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	cryptorand "crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"io"
+	"slices"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+)
+
+// A Credential is what this side shows, and the key that proves it.
+type Credential struct {
+	Type    Type
+	Entries [][]byte // DER: the chain with the leaf first, or the one SubjectPublicKeyInfo
+
+	OCSPResponse []byte   // for the leaf
+	SCTs         [][]byte // for the leaf
+
+	Signer  crypto.Signer
+	Schemes []Scheme          // in order of preference; nil: all that the key can sign
+	Leaf    *x509.Certificate // the first of Entries, parsed; nil for a raw public key
+}
+
+// SchemeFor returns the first of the credential's schemes that the peer accepts.
+func (c *Credential) SchemeFor(peer []Scheme) (Scheme, bool) {
+	if c == nil || c.Signer == nil {
+		return 0, false
+	}
+	fit := schemesOf(c.Signer.Public())
+	own := c.Schemes
+	if own == nil {
+		own = fit
+	}
+	for _, s := range own {
+		if slices.Contains(fit, s) && slices.Contains(peer, s) {
+			return s, true
+		}
+	}
+	return 0, false
+}
+
+// Sign makes the signature of a CertificateVerify (RFC 9846, Section 4.5.2) over
+// content, which SignedContent makes. A nil rand is crypto/rand.
+func (c *Credential) Sign(rand io.Reader, s Scheme, content []byte) ([]byte, error) {
+	if !slices.Contains(schemesOf(c.Signer.Public()), s) {
+		return nil, alert.New(alert.InternalError, "the signature scheme does not fit this side's key")
+	}
+	if rand == nil {
+		rand = cryptorand.Reader
+	}
+	var opts crypto.SignerOpts = s.hash()
+	if _, ok := c.Signer.Public().(*rsa.PublicKey); ok {
+		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: s.hash()}
+	}
+	var signature []byte
+	var err error
+	sign := func() { signature, err = c.Signer.Sign(rand, s.digest(content), opts) }
+	switch c.Signer.(type) {
+	case ed25519.PrivateKey, *ecdsa.PrivateKey, *rsa.PrivateKey:
+		volatile.Do(sign) // the nonce of a signature gives away the key
+	default:
+		sign() // a device's or an agent's: it may do anything, and has no nonce here
+	}
+	if err != nil {
+		return nil, alert.Wrap(alert.InternalError, "this side's key did not sign", err)
+	}
+	return signature, nil
+}
+
+// IssuedBy reports whether one of the chain's certificates was issued by one of
+// the authorities, which are DER distinguished names (RFC 9846, Section 4.5.1.2).
+func (c *Credential) IssuedBy(authorities [][]byte) bool {
+	if c.Type != X509 {
+		return false
+	}
+	for i, der := range c.Entries {
+		cert := c.Leaf
+		if i > 0 || cert == nil {
+			var err error
+			if cert, err = x509.ParseCertificate(der); err != nil {
+				continue
+			}
+		}
+		issued := func(name []byte) bool { return bytes.Equal(name, cert.RawIssuer) }
+		if slices.ContainsFunc(authorities, issued) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,161 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package credential
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
+)
+
+// What a peer's credential may cost, whatever it is.
+const (
+	maxCertificates = 10       // in one Certificate message
+	maxCertificate  = 64 << 10 // bytes in one of them
+	maxExtension    = 32 << 10 // bytes in one extension of one of them
+	maxChain        = 128 << 10
+	minRSA, maxRSA  = 2048, 8192 // bits of the modulus, RFC 9846, Appendix C.2
+)
+
+// A Peer is what the other side has shown. Whether it holds the private key is
+// for Verify to say.
+type Peer struct {
+	Type Type
+	SPKI []byte           // the DER SubjectPublicKeyInfo, of the leaf if it is X.509
+	Key  crypto.PublicKey // what stands in it
+
+	Certificates []*x509.Certificate // the leaf first; nil for a raw public key
+	OCSPResponse []byte
+	SCTs         [][]byte
+
+	pss []Scheme // where the key has the RSASSA-PSS OID: the schemes that it allows
+}
+
+// ParsePeer reads the entries of a peer's Certificate message. It looks at what
+// they would cost before it does anything costly.
+func ParsePeer(t Type, entries [][]byte) (*Peer, error) {
+	total := 0
+	for _, entry := range entries {
+		total += len(entry)
+	}
+	switch {
+	case len(entries) == 0:
+		return nil, alert.New(alert.DecodeError, "the peer showed no credential")
+	case len(entries) > maxCertificates:
+		return nil, alert.New(alert.BadCertificate, "the peer's chain has too many certificates")
+	case total > maxChain:
+		return nil, alert.New(alert.BadCertificate, "the peer's chain is too large")
+	}
+	switch t {
+	case RawPublicKey:
+		return parseRawKey(entries)
+	case X509:
+		return parseChain(entries)
+	}
+	return nil, alert.New(alert.UnsupportedCertificate, "the peer's credential is of an unknown type")
+}
+
+// Pin returns the SHA-256 of the SubjectPublicKeyInfo.
+func (p *Peer) Pin() [32]byte { return sha256.Sum256(p.SPKI) }
+
+// parseRawKey reads a raw public key (RFC 7250): Ed25519 or ECDSA P-256.
+func parseRawKey(entries [][]byte) (*Peer, error) {
+	if len(entries) > 1 {
+		return nil, alert.New(alert.IllegalParameter, "the peer showed more than one raw public key")
+	}
+	spki := entries[0]
+	key, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, alert.Wrap(alert.BadCertificate, "the peer's raw public key was refused", veiled{"it cannot be parsed", err})
+	}
+	switch key := key.(type) {
+	case ed25519.PublicKey:
+	case *ecdsa.PublicKey:
+		if key.Curve != elliptic.P256() {
+			return nil, alert.New(alert.UnsupportedCertificate, "the peer's raw public key is on another curve than P-256")
+		}
+	default:
+		return nil, alert.New(alert.UnsupportedCertificate, "the peer's raw public key is neither Ed25519 nor ECDSA P-256")
+	}
+	if err := checkKey(key); err != nil {
+		return nil, err
+	}
+	// One key has one encoding, and so one pin.
+	if canonical, err := x509.MarshalPKIXPublicKey(key); err != nil || !bytes.Equal(canonical, spki) {
+		return nil, alert.New(alert.BadCertificate, "the peer's raw public key is not encoded in DER as it should be")
+	}
+	return &Peer{Type: RawPublicKey, SPKI: spki, Key: key}, nil
+}
+
+// parseChain reads an X.509 chain. Of the certificates behind the leaf, which
+// peers send in any order and with some that nobody needs (RFC 9846, Section
+// 4.5.1), a key that is of no use is no error.
+func parseChain(entries [][]byte) (*Peer, error) {
+	p := &Peer{Type: X509}
+	for _, der := range entries {
+		if len(der) > maxCertificate {
+			return nil, alert.New(alert.BadCertificate, "a certificate of the peer's is too large")
+		}
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			return nil, alert.Wrap(alert.BadCertificate, "the peer's certificate was refused", veiled{"it, or one behind it, cannot be parsed", err})
+		}
+		for _, ext := range cert.Extensions {
+			if len(ext.Value) > maxExtension {
+				return nil, alert.New(alert.BadCertificate, "a certificate of the peer's has too large an extension")
+			}
+		}
+		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSA {
+			return nil, alert.New(alert.UnsupportedCertificate, "a certificate of the peer's has too large an RSA key")
+		}
+		p.Certificates = append(p.Certificates, cert)
+	}
+	leaf := p.Certificates[0]
+	p.SPKI, p.Key = leaf.RawSubjectPublicKeyInfo, leaf.PublicKey
+	if leaf.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm {
+		p.Key, p.pss = parsePSSKey(p.SPKI)
+	}
+	if err := checkKey(p.Key); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// checkKey refuses keys of kinds and sizes that are not in use here, and those
+// that anybody can sign for.
+func checkKey(key crypto.PublicKey) error {
+	switch key := key.(type) {
+	case ed25519.PublicKey:
+		if lowOrder(key) {
+			return alert.New(alert.BadCertificate, "the peer's Ed25519 key is one for which everybody can sign")
+		}
+		return nil
+	case *ecdsa.PublicKey:
+		if schemesOf(key) != nil {
+			return nil
+		}
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < minRSA || bits > maxRSA {
+			return alert.New(alert.UnsupportedCertificate, "the peer's RSA key does not have from 2048 to 8192 bits")
+		}
+		return nil
+	}
+	return alert.New(alert.UnsupportedCertificate, "the peer's key is of an unsupported kind")
+}
+
+// schemes are those in which the peer can sign a CertificateVerify.
+func (p *Peer) schemes() []Scheme {
+	if p.pss != nil {
+		return p.pss
+	}
+	return schemesOf(p.Key)
+}

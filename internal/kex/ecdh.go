@@ -1,0 +1,136 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package kex
+
+import (
+	"crypto/ecdh"
+	"errors"
+	"io"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+)
+
+// scalarLen is the length of a private key in both groups.
+const scalarLen = 32
+
+// maxTries bounds the search for a scalar below the order of P-256. Of random
+// ones, one in 2^32 is not.
+const maxTries = 8
+
+// ecdhKey is a key of X25519 or P-256. It may share the private key with a twin:
+// the last of the two wipes it.
+type ecdhKey struct {
+	group Group
+	key   *ecdh.PrivateKey // nil once wiped
+	twin  *ecdhKey
+}
+
+// NewX25519 returns the X25519 key with that scalar, of which it has a copy.
+func NewX25519(scalar []byte) (PrivateKey, error) {
+	k, err := newECDH(X25519, scalar)
+	if err != nil {
+		return nil, alert.Wrap(alert.InternalError, "kex: invalid private key", err)
+	}
+	return k, nil
+}
+
+func (k *ecdhKey) Group() Group { return k.group }
+
+func (k *ecdhKey) Share() []byte {
+	if k.key == nil {
+		return nil
+	}
+	return k.key.PublicKey().Bytes()
+}
+
+// Agree is RFC 9846, Section 7.4.2: the peer's point is validated, and an all-zero
+// X25519 secret refused.
+func (k *ecdhKey) Agree(peerShare []byte) (*volatile.Secret, error) {
+	if k.key == nil {
+		return nil, errWiped()
+	}
+	peer, err := k.key.Curve().NewPublicKey(peerShare)
+	if err != nil {
+		return nil, errShare(err)
+	}
+	var secret *volatile.Secret
+	volatile.Do(func() {
+		var z []byte
+		if z, err = k.key.ECDH(peer); err == nil {
+			secret = volatile.Take(z)
+		}
+	})
+	if err != nil {
+		return nil, errShare(err)
+	}
+	return secret, nil
+}
+
+func (k *ecdhKey) Wipe() {
+	if k.key == nil {
+		return
+	}
+	if k.twin == nil || k.twin.key == nil {
+		volatile.WipeObject(k.key)
+	}
+	k.key = nil
+}
+
+// split gives k a twin.
+func (k *ecdhKey) split() *ecdhKey {
+	k.twin = &ecdhKey{group: k.group, key: k.key, twin: k}
+	return k.twin
+}
+
+// generateECDH reads the scalar from random, which the standard library's
+// GenerateKey would ignore.
+func generateECDH(g Group, random io.Reader) (*ecdhKey, error) {
+	scalar := volatile.New(scalarLen)
+	defer scalar.Wipe()
+	for range maxTries {
+		if _, err := io.ReadFull(random, scalar.Bytes()); err != nil {
+			return nil, errRandom(err)
+		}
+		if k, err := newECDH(g, scalar.Bytes()); err == nil {
+			return k, nil
+		}
+	}
+	return nil, errRandom(errors.New("no valid scalar"))
+}
+
+func newECDH(g Group, scalar []byte) (k *ecdhKey, err error) {
+	volatile.Do(func() {
+		var key *ecdh.PrivateKey
+		if key, err = curve(g).NewPrivateKey(scalar); err == nil {
+			k = &ecdhKey{group: g, key: key}
+		}
+	})
+	return k, err
+}
+
+func respondECDH(g Group, random io.Reader, clientShare []byte) ([]byte, *volatile.Secret, error) {
+	k, err := generateECDH(g, random)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer k.Wipe()
+	secret, err := k.Agree(clientShare)
+	if err != nil {
+		return nil, nil, err
+	}
+	return k.Share(), secret, nil
+}
+
+func curve(g Group) ecdh.Curve {
+	if g == P256 {
+		return ecdh.P256()
+	}
+	return ecdh.X25519()
+}
+
+func errRandom(cause error) error {
+	return alert.Wrap(alert.InternalError, "kex: no randomness", cause)
+}

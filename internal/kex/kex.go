@@ -1,0 +1,132 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+// Package kex agrees on the asymmetric shared secret of RFC 9846, Section 7.4, in
+// the groups that the module supports. Ephemeral private keys are wiped by their
+// owner, on the server's side before Respond returns.
+//
+// It must not know messages, nor the key schedule.
+package kex
+
+import (
+	"crypto/rand"
+	"io"
+	"strconv"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+)
+
+// A Group is a NamedGroup of RFC 9846, Section 4.3.7.
+type Group uint16
+
+// The groups.
+const (
+	P256           Group = 0x0017
+	X25519         Group = 0x001d
+	X25519MLKEM768 Group = 0x11ec
+)
+
+// String returns the name that the RFC gives the group.
+func (g Group) String() string {
+	switch g {
+	case P256:
+		return "secp256r1"
+	case X25519:
+		return "x25519"
+	case X25519MLKEM768:
+		return "X25519MLKEM768"
+	}
+	return "group(0x" + strconv.FormatUint(uint64(g), 16) + ")"
+}
+
+// Supported reports whether Generate and Respond know the group.
+func (g Group) Supported() bool {
+	return g == X25519MLKEM768 || g == X25519 || g == P256
+}
+
+// All returns the supported groups in the order of preference.
+func All() []Group { return []Group{X25519MLKEM768, X25519, P256} }
+
+// A PrivateKey is the client's ephemeral key. Its owner wipes it.
+type PrivateKey interface {
+	// Group returns the key's group.
+	Group() Group
+
+	// Share returns the public key_exchange value, a fresh slice.
+	Share() []byte
+
+	// Agree returns the secret shared with the peer that sent peerShare. Its errors
+	// carry illegal_parameter, for a share of a wrong length too.
+	Agree(peerShare []byte) (*volatile.Secret, error)
+
+	// Wipe destroys the key. It may be called again.
+	Wipe()
+}
+
+// Generate returns a new key of the group. A nil random is crypto/rand.Reader.
+func Generate(g Group, random io.Reader) (PrivateKey, error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	switch g {
+	case X25519, P256:
+		k, err := generateECDH(g, random)
+		if err != nil {
+			return nil, err
+		}
+		return k, nil
+	case X25519MLKEM768:
+		k, err := generateHybrid(random)
+		if err != nil {
+			return nil, err
+		}
+		return k, nil
+	}
+	return nil, errGroup()
+}
+
+// GenerateHybrid returns a new key of X25519MLKEM768 and one of X25519, whose X25519
+// parts are the same, which saves the time for another. A client that offers both
+// groups may send both shares. The keys are independent of each other otherwise:
+// each has to be wiped.
+func GenerateHybrid(random io.Reader) (hybrid, x25519 PrivateKey, err error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	k, err := generateHybrid(random)
+	if err != nil {
+		return nil, nil, err
+	}
+	return k, k.x.split(), nil
+}
+
+// Respond returns the server's share and the secret that it shares with the client
+// that sent clientShare. Its ephemeral key is gone when it returns. A nil random
+// is crypto/rand.Reader; the ML-KEM encapsulation of the hybrid group never reads
+// random. An error about clientShare carries illegal_parameter.
+func Respond(g Group, random io.Reader, clientShare []byte) (share []byte, secret *volatile.Secret, err error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	switch g {
+	case X25519, P256:
+		return respondECDH(g, random, clientShare)
+	case X25519MLKEM768:
+		return respondHybrid(random, clientShare)
+	}
+	return nil, nil, errGroup()
+}
+
+func errGroup() error {
+	return alert.New(alert.InternalError, "kex: unsupported group")
+}
+
+func errShare(cause error) error {
+	return alert.Wrap(alert.IllegalParameter, "kex: invalid key share", cause)
+}
+
+func errWiped() error {
+	return alert.New(alert.InternalError, "kex: private key was wiped")
+}

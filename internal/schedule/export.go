@@ -1,0 +1,87 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package schedule
+
+import (
+	"errors"
+	"math"
+
+	"github.com/mayfly-tls/mayfly/internal/suite"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+)
+
+// maxLabel is the longest label: an HkdfLabel holds at most 255 bytes, of which
+// "tls13 " takes six.
+const maxLabel = 255 - 6
+
+// The errors of Export.
+var (
+	ErrExporterWiped  = errors.New("schedule: the exporter was wiped")
+	ErrExporterLabel  = errors.New("schedule: exporter label empty or too long")
+	ErrExporterLength = errors.New("schedule: exported length out of range")
+)
+
+// Exporter is an exporter secret.
+type Exporter struct {
+	suite  *suite.Suite
+	secret *volatile.Secret
+}
+
+// Export returns n bytes of keying material, which the caller owns: RFC 9846,
+// Section 7.5. No context is the same as an empty one.
+func (x *Exporter) Export(label string, context []byte, n int) ([]byte, error) {
+	switch {
+	case x == nil || x.secret.Len() == 0:
+		return nil, ErrExporterWiped
+	case label == "" || len(label) > maxLabel:
+		return nil, ErrExporterLabel
+	case n < 0 || n > min(255*x.suite.HashLen, math.MaxUint16):
+		return nil, ErrExporterLength
+	}
+	h := x.suite.NewHash()
+	h.Write(context)
+	contextHash := h.Sum(nil)
+	out := make([]byte, n)
+	volatile.Do(func() {
+		k := newKDF(x.suite)
+		derived := k.deriveSecret(x.secret.Bytes(), label, k.empty)
+		defer derived.Wipe()
+		k.expandLabel(out, derived.Bytes(), "exporter", contextHash)
+	})
+	return out, nil
+}
+
+// Secret lends the secret, for the key log alone.
+func (x *Exporter) Secret() []byte { return x.secret.Bytes() }
+
+// Wipe destroys the secret. It may be called again, and on nil.
+func (x *Exporter) Wipe() {
+	if x != nil {
+		x.secret.Wipe()
+	}
+}
+
+// Resumption is resumption_secret.
+type Resumption struct {
+	suite  *suite.Suite
+	secret *volatile.Secret
+}
+
+// PSK returns the PSK of the ticket with that nonce: RFC 9846, Section 4.7.1. The
+// caller owns it. The nonce is at most 255 bytes, as the message has it.
+func (r *Resumption) PSK(ticketNonce []byte) *volatile.Secret {
+	psk := volatile.New(r.suite.HashLen)
+	volatile.Do(func() {
+		newKDF(r.suite).expandLabel(psk.Bytes(), mustHave(r.secret), "resumption", ticketNonce)
+	})
+	return psk
+}
+
+// Wipe destroys the secret. It may be called again, and on nil.
+func (r *Resumption) Wipe() {
+	if r != nil {
+		r.secret.Wipe()
+	}
+}

@@ -1,0 +1,69 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package schedule
+
+import (
+	"github.com/mayfly-tls/mayfly/internal/suite"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+)
+
+// Traffic is the traffic secret of one direction.
+type Traffic struct {
+	suite      *suite.Suite
+	secret     *volatile.Secret
+	generation uint64
+	kdf        *kdf // made when first needed
+}
+
+// Keys returns the traffic keys: RFC 9846, Section 7.3. The caller owns them.
+func (t *Traffic) Keys() *suite.Keys {
+	key, iv := volatile.New(t.suite.KeyLen), volatile.New(suite.NonceLen)
+	defer key.Wipe()
+	defer iv.Wipe()
+	t.derive(func(k *kdf, secret []byte) {
+		k.expandLabel(key.Bytes(), secret, "key", nil)
+		k.expandLabel(iv.Bytes(), secret, "iv", nil)
+	})
+	return t.suite.NewKeys(key.Bytes(), iv.Bytes())
+}
+
+// Finished returns the verify_data of the sender that this secret belongs to: RFC
+// 9846, Section 4.5.3.
+func (t *Traffic) Finished(th []byte) (verifyData []byte) {
+	t.derive(func(k *kdf, secret []byte) { verifyData = k.verifyData(secret, th) })
+	return verifyData
+}
+
+// Update replaces the secret of generation N by that of N+1, and wipes the old one:
+// RFC 9846, Section 7.2.
+func (t *Traffic) Update() {
+	next := volatile.New(t.suite.HashLen)
+	t.derive(func(k *kdf, secret []byte) {
+		k.expandLabel(next.Bytes(), secret, "traffic upd", nil)
+	})
+	t.secret.Wipe()
+	t.secret = next
+	t.generation++
+}
+
+// Generation returns how many times the secret was updated.
+func (t *Traffic) Generation() uint64 { return t.generation }
+
+// Secret lends the secret, for the key log alone.
+func (t *Traffic) Secret() []byte { return t.secret.Bytes() }
+
+// Wipe destroys the secret. It may be called again, and on nil.
+func (t *Traffic) Wipe() {
+	if t != nil {
+		t.secret.Wipe()
+	}
+}
+
+func (t *Traffic) derive(f func(k *kdf, secret []byte)) {
+	if t.kdf == nil {
+		t.kdf = newKDF(t.suite)
+	}
+	volatile.Do(func() { f(t.kdf, mustHave(t.secret)) })
+}

@@ -1,0 +1,117 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build !goexperiment.runtimesecret
+
+package volatile
+
+// The stack that f may use below Do with nothing of it left behind. The deepest of
+// what this module calls is the generation of an ML-KEM key, at 14 KiB; AEADs and
+// HMAC take less than 2 KiB.
+const (
+	room        = 20 << 10
+	roomShallow = 4 << 10
+)
+
+// Do runs f, and scrubs the stack and the vector registers that it used. It does so
+// if f panics, too.
+//
+// The runtime moves a stack that grows, and leaves the old one behind as it was. So
+// the stack is made large enough before f runs. The garbage collector moves a stack
+// of which less than a quarter is in use, to one half as large. So f runs below a
+// shelf as large as its room, with which more than a quarter of the stack that was
+// made is in use.
+//
+//go:noinline
+func Do(f func()) {
+	reserve(nil)
+	if p := shelter(nil, f); p != nil {
+		panic(p)
+	}
+}
+
+// DoShallow is Do for what calls nothing deep, such as an AEAD: it costs less.
+//
+//go:noinline
+func DoShallow(f func()) {
+	reserveShallow(nil)
+	if p := shelterShallow(nil, f); p != nil {
+		panic(p)
+	}
+}
+
+// reserve grows the stack: its frame is large, and it uses nothing of it.
+//
+//go:noinline
+func reserve(never *[2 * room]byte) {
+	if never != nil {
+		frame := *never
+		Wipe(frame[:])
+	}
+}
+
+//go:noinline
+func reserveShallow(never *[2 * roomShallow]byte) {
+	if never != nil {
+		frame := *never
+		Wipe(frame[:])
+	}
+}
+
+// shelter runs f below the shelf, its own frame, and scrubs the room that f had. It
+// returns what f panicked with.
+//
+//go:noinline
+func shelter(never *[room]byte, f func()) any {
+	if never != nil {
+		shelf := *never
+		Wipe(shelf[:])
+	}
+	p := try(f)
+	scrub()
+	return p
+}
+
+//go:noinline
+func shelterShallow(never *[roomShallow]byte, f func()) any {
+	if never != nil {
+		shelf := *never
+		Wipe(shelf[:])
+	}
+	p := try(f)
+	scrubShallow()
+	return p
+}
+
+//go:noinline
+func try(f func()) (p any) {
+	defer func() { p = recover() }()
+	f()
+	return nil
+}
+
+// scrub zeroes the stack where f's frames were.
+//
+//go:noinline
+func scrub() {
+	var frame [room]byte
+	scrubRegisters(frame[:256], frame[256:768])
+}
+
+//go:noinline
+func scrubShallow() {
+	var frame [roomShallow]byte
+	scrubRegisters(frame[:256], frame[256:768])
+}
+
+// scrubRegisters overwrites the vector registers, which a signal would save in
+// memory. On amd64, clearing 512 bytes ends by zeroing the upper halves, and a move
+// of 256 bytes, if its size is unknown when compiled, goes through the lower halves
+// of all sixteen.
+//
+//go:noinline
+func scrubRegisters(dst, zeros []byte) {
+	Wipe(zeros)
+	copy(dst, zeros)
+}

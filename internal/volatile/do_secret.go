@@ -1,0 +1,17 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build goexperiment.runtimesecret
+
+package volatile
+
+import "runtime/secret"
+
+// Do runs f, and erases the stack and the registers that it used, and what it
+// allocated as soon as the garbage collector finds it unreachable. It does so if
+// f panics, too.
+func Do(f func()) { secret.Do(f) }
+
+// DoShallow is Do for what calls nothing deep, such as an AEAD.
+func DoShallow(f func()) { secret.Do(f) }

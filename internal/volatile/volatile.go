@@ -1,0 +1,86 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+// Package volatile owns the memory that holds secrets: it allocates it, lends it,
+// and wipes it. A secret has one owner, who wipes it when it is replaced or no
+// longer needed.
+//
+// Built with GOEXPERIMENT=runtimesecret, Do is runtime/secret.Do, which erases
+// what a function leaves on the stack, in registers and on the heap. Built
+// without, Do scrubs the stack and the registers, and each object on the heap
+// that holds a secret is reached and wiped by its owner.
+//
+// It must not know what the secrets are for.
+package volatile
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+const redacted = "volatile.Secret(redacted)"
+
+// A Secret is a piece of memory that holds a secret and prints as nothing. A nil
+// Secret is an empty one. It is passed by pointer, and not safe for concurrent use.
+type Secret struct {
+	// A pointer, because fmt follows that to a Secret in an unexported field, where
+	// it calls no methods; it goes no further than that.
+	memory *memory
+}
+
+type memory struct{ b []byte }
+
+// New returns a Secret of n zero bytes.
+func New(n int) *Secret { return Take(make([]byte, n)) }
+
+// Take makes b a Secret, without a copy. The caller gives up b and all of its
+// capacity.
+func Take(b []byte) *Secret { return &Secret{&memory{b}} }
+
+// Bytes lends the secret's bytes, which must not be kept. It is nil after Wipe.
+func (s *Secret) Bytes() []byte {
+	if s == nil || s.memory == nil {
+		return nil
+	}
+	return s.memory.b
+}
+
+// Len returns the number of bytes, 0 after Wipe.
+func (s *Secret) Len() int { return len(s.Bytes()) }
+
+// Clone returns a Secret of its own with the same bytes.
+func (s *Secret) Clone() *Secret {
+	c := New(s.Len())
+	copy(c.Bytes(), s.Bytes())
+	return c
+}
+
+// Wipe destroys the secret. It may be called again.
+func (s *Secret) Wipe() {
+	if b := s.Bytes(); b != nil {
+		Wipe(b[:cap(b)])
+		s.memory.b = nil
+	}
+}
+
+// String returns a constant. So do Format, GoString, MarshalText and LogValue.
+func (s Secret) String() string { return redacted }
+
+// GoString returns a constant.
+func (s Secret) GoString() string { return redacted }
+
+// Format writes a constant, whatever the verb.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
+
+// MarshalText returns a constant.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue returns a constant.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Wipe overwrites b with zeros. It is never inlined, so that the compiler cannot
+// take the stores for dead ones.
+//
+//go:noinline
+func Wipe(b []byte) { clear(b) }

@@ -1,0 +1,106 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+// Package wire is the syntax of the handshake messages (RFC 9846, Section 4 and
+// Appendix B): one file per message, parse and marshal together, and the
+// Assembler, which puts messages together from records.
+//
+// It must not know policy or cryptography: whether a message or an extension is
+// welcome is judged above.
+package wire
+
+import (
+	"strconv"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
+)
+
+// A MessageType is a HandshakeType of RFC 9846, Section 4.
+type MessageType uint8
+
+// The types of messages.
+const (
+	ClientHelloType           MessageType = 1
+	ServerHelloType           MessageType = 2
+	NewSessionTicketType      MessageType = 4
+	EndOfEarlyDataType        MessageType = 5
+	EncryptedExtensionsType   MessageType = 8
+	CertificateType           MessageType = 11
+	CertificateRequestType    MessageType = 13
+	CertificateVerifyType     MessageType = 15
+	FinishedType              MessageType = 20
+	KeyUpdateType             MessageType = 24
+	CompressedCertificateType MessageType = 25 // RFC 8879
+	MessageHashType           MessageType = 254
+)
+
+// String returns the RFC's name.
+func (t MessageType) String() string {
+	switch t {
+	case ClientHelloType:
+		return "client_hello"
+	case ServerHelloType:
+		return "server_hello"
+	case NewSessionTicketType:
+		return "new_session_ticket"
+	case EndOfEarlyDataType:
+		return "end_of_early_data"
+	case EncryptedExtensionsType:
+		return "encrypted_extensions"
+	case CertificateType:
+		return "certificate"
+	case CertificateRequestType:
+		return "certificate_request"
+	case CertificateVerifyType:
+		return "certificate_verify"
+	case FinishedType:
+		return "finished"
+	case KeyUpdateType:
+		return "key_update"
+	case CompressedCertificateType:
+		return "compressed_certificate"
+	case MessageHashType:
+		return "message_hash"
+	}
+	return "handshake message " + strconv.Itoa(int(t))
+}
+
+// headerLen is the length of a message's type and length.
+const headerLen = 4
+
+// A Message is one handshake message, whole and not yet parsed.
+type Message struct {
+	Type MessageType
+	Raw  []byte // with its header
+}
+
+// Body returns the message without its header.
+func (m Message) Body() []byte { return m.Raw[headerLen:] }
+
+// errDecode is the one error of syntax (RFC 9846, Section 6.2).
+func errDecode(t MessageType) error {
+	return alert.New(alert.DecodeError, "a malformed "+t.String()+" message")
+}
+
+// body checks a message's header and returns what follows it.
+func body(raw []byte, t MessageType) (cryptobyte.String, error) {
+	s := cryptobyte.String(raw)
+	var got uint8
+	var content cryptobyte.String
+	if !s.ReadUint8(&got) || MessageType(got) != t || !s.ReadUint24LengthPrefixed(&content) || !s.Empty() {
+		return nil, errDecode(t)
+	}
+	return content, nil
+}
+
+// marshal builds a message. f never writes more than a length can tell: what it
+// writes is ours.
+func marshal(t MessageType, f func(b *cryptobyte.Builder)) []byte {
+	b := cryptobyte.NewBuilder(make([]byte, 0, 512))
+	b.AddUint8(uint8(t))
+	b.AddUint24LengthPrefixed(f)
+	return b.BytesOrPanic()
+}

@@ -1,0 +1,61 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import "time"
+
+// Every oddity that is tolerated has a budget, and it stands here. The limits on
+// the sizes of messages are internal/wire's, those on records are record's.
+const (
+	// defaultHandshakeTimeout is the time a handshake may take, as in DESIGN.md.
+	defaultHandshakeTimeout = 10 * time.Second
+
+	// closeTimeout bounds how long Close waits for a peer that does not read
+	// to take the close_notify; crypto/tls waits as long.
+	closeTimeout = 5 * time.Second
+
+	// interruptTimeout is closeTimeout where a Write is under way in another
+	// goroutine: it may have been stuck for long.
+	interruptTimeout = 100 * time.Millisecond
+
+	// minGreetingWait is the least that a client which has read nothing waits,
+	// when it is closed, for the server's first record; else it waits twice the
+	// time that its handshake took.
+	minGreetingWait = 20 * time.Millisecond
+
+	// alertTimeout bounds the sending of a fatal alert, and the search for the
+	// peer's own alert after a failed Write.
+	alertTimeout = time.Second
+
+	// maxEmptyRecords is how many records without content may come in a row
+	// (BoringSSL's kMaxEmptyRecords).
+	maxEmptyRecords = 32
+
+	// maxWarnings is how many user_canceled alerts may come in a row
+	// (BoringSSL's kMaxWarningAlerts).
+	maxWarnings = 4
+
+	// maxKeyUpdates is how many KeyUpdates may come in a row with no
+	// application data between (BoringSSL's kMaxKeyUpdates).
+	maxKeyUpdates = 32
+
+	// maxTickets is how many NewSessionTickets may come in a row with no
+	// application data between.
+	maxTickets = 32
+
+	// maxCCS is how many dummy change_cipher_spec records may come during a
+	// handshake; RFC 9846, Appendix E.4 lets a peer send one or two.
+	maxCCS = 32
+
+	// maxHandshakeBytes is how much a peer may send before its handshake is done.
+	maxHandshakeBytes = 512 << 10
+
+	// writeChunk is how much plaintext is sealed into one buffer and written at
+	// once: eight full records, so that 1 MiB takes eight calls.
+	writeChunk = 128 << 10
+
+	// readChunk is how much is asked of the transport at once.
+	readChunk = 64 << 10
+)

@@ -1,0 +1,417 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+	"weak"
+)
+
+// The defaults of a Listener's limits.
+const (
+	defaultMaxHandshakes     = 1024
+	defaultMaxHandshakesHost = 128
+
+	// acceptRetry is how long to wait after the inner listener failed for a
+	// passing reason (too many open files, say), as net/http does at first.
+	acceptRetry = 5 * time.Millisecond
+
+	// failuresLogged is how many failed handshakes are logged in a second where
+	// no Trace is set.
+	failuresLogged = 10
+)
+
+// Listen listens on addr, by net.Listen, for connections of peers that config
+// accepts. A Config that cannot work is refused here.
+func Listen(network, addr string, config *Config) (*Listener, error) {
+	s, err := config.settle(true, "")
+	if err != nil {
+		return nil, err
+	}
+	inner, err := net.Listen(network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return newListener(inner, s), nil
+}
+
+// NewListener lays a Listener over inner, which it owns from then on.
+func NewListener(inner net.Listener, config *Config) (*Listener, error) {
+	s, err := config.settle(true, "")
+	if err != nil {
+		return nil, err
+	}
+	return newListener(inner, s), nil
+}
+
+// A Listener accepts connections whose handshake is done. Handshakes run beside
+// Accept, each in its own time: a stranger's failure goes to Config.Trace, or
+// rate-limited to slog where that is nil, and is never Accept's error.
+//
+// The exported fields are limits. They may be set before the first Accept. All
+// methods may be called at the same time.
+type Listener struct {
+	// MaxHandshakes is how many connections may be in their handshake, or wait
+	// for Accept, at once. When so many are there, the oldest whose handshake
+	// is not done is closed for the sake of the next: honest handshakes take
+	// milliseconds, and strangers who dribble cannot keep them out. Zero: 1024.
+	MaxHandshakes int
+
+	// MaxHandshakesPerHost is how many of these may come from one IP address;
+	// more are closed at once. Zero: 128. Negative: no limit.
+	MaxHandshakesPerHost int
+
+	inner    net.Listener
+	settings *settings
+	ctx      context.Context // ends with Close
+	cancel   context.CancelFunc
+	start    sync.Once
+	failures failureLog
+
+	mu      sync.Mutex
+	pending []*candidate                           // oldest first
+	ready   []*Conn                                // done, not yet accepted
+	hosts   map[string]int                         // candidates and ready by address
+	live    map[<-chan struct{}]weak.Pointer[Conn] // for CloseIf, by Conn.over
+	wake    chan struct{}                          // closed at each change of the above
+	closed  bool                                   // Close was called
+	ended   error                                  // why the inner listener accepts no more
+}
+
+// A candidate is a connection in its handshake.
+type candidate struct {
+	conn *Conn
+	host string
+}
+
+func newListener(inner net.Listener, s *settings) *Listener {
+	l := &Listener{
+		inner: inner, settings: s,
+		hosts: make(map[string]int),
+		live:  make(map[<-chan struct{}]weak.Pointer[Conn]),
+		wake:  make(chan struct{}),
+	}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	return l
+}
+
+// Accept is AcceptConn for programs that want a net.Listener.
+func (l *Listener) Accept() (net.Conn, error) {
+	c, err := l.AcceptConn()
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// AcceptConn waits for the next connection whose handshake is done and whose peer
+// was accepted. Its error is net.ErrClosed after Close, and after Shutdown when
+// everything that was pending has been handed out; or the inner listener's.
+func (l *Listener) AcceptConn() (*Conn, error) {
+	l.start.Do(func() { go l.serve() })
+	for {
+		l.mu.Lock()
+		if len(l.ready) > 0 && !l.closed {
+			c := l.ready[0]
+			l.ready = l.ready[1:]
+			l.leave(hostOf(c.RemoteAddr()))
+			l.changed()
+			l.mu.Unlock()
+			return c, nil
+		}
+		if l.closed || l.ended != nil && len(l.pending) == 0 {
+			err := l.ended
+			if l.closed || err == nil {
+				err = net.ErrClosed
+			}
+			l.mu.Unlock()
+			return nil, err
+		}
+		wake := l.wake
+		l.mu.Unlock()
+		<-wake
+	}
+}
+
+// Addr returns the inner listener's address.
+func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+
+// Close stops listening and closes what has not been handed out. Connections that
+// were handed out live on.
+func (l *Listener) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return net.ErrClosed
+	}
+	l.closed = true
+	pending, ready := l.pending, l.ready
+	l.pending, l.ready = nil, nil
+	l.changed()
+	l.mu.Unlock()
+	err := l.inner.Close()
+	l.cancel()
+	for _, p := range pending {
+		_ = p.conn.Close()
+	}
+	for _, c := range ready {
+		_ = c.Close()
+	}
+	if errors.Is(err, net.ErrClosed) {
+		return nil // Shutdown was first
+	}
+	return err
+}
+
+// Shutdown stops listening, and lets what has come in be handed out: handshakes
+// under way go on, and Accept returns them, then net.ErrClosed. Shutdown returns
+// when nothing is pending any more. Where ctx ends first, what is left is closed
+// and ctx's error returned. Somebody must be calling Accept meanwhile.
+func (l *Listener) Shutdown(ctx context.Context) error {
+	l.start.Do(func() { go l.serve() }) // notes the end
+	err := l.inner.Close()
+	for {
+		l.mu.Lock()
+		empty := l.closed || l.ended != nil && len(l.pending) == 0 && len(l.ready) == 0
+		wake := l.wake
+		l.mu.Unlock()
+		if empty {
+			_ = l.Close()
+			if errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			_ = l.Close()
+			return ctx.Err()
+		}
+	}
+}
+
+// CloseIf closes those connections of this Listener for whose peer revoked
+// returns true, and returns their number: peers whose key was taken from the
+// list, say. Connections not yet handed out are asked about too. revoked must not
+// call methods of the Listener.
+func (l *Listener) CloseIf(revoked func(Peer) bool) int {
+	l.mu.Lock()
+	var conns []*Conn
+	for _, w := range l.live {
+		if c := w.Value(); c != nil {
+			conns = append(conns, c)
+		}
+	}
+	l.mu.Unlock()
+	n := 0
+	for _, c := range conns {
+		if revoked(c.Peer()) {
+			if c.Close() == nil {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+// serve accepts from the inner listener until that ends.
+func (l *Listener) serve() {
+	for {
+		inner, err := l.inner.Accept()
+		if err != nil {
+			if !l.passing(err) {
+				l.mu.Lock()
+				l.ended = err
+				if errors.Is(err, net.ErrClosed) {
+					l.ended = net.ErrClosed
+				}
+				l.changed()
+				l.mu.Unlock()
+				return
+			}
+			continue
+		}
+		l.admit(inner)
+	}
+}
+
+// passing reports whether the inner listener may recover from err, after a wait.
+func (l *Listener) passing(err error) bool {
+	ne, ok := errors.AsType[net.Error](err)
+	if !ok || !ne.Temporary() { //lint:ignore SA1019 as net/http's Serve: there is no other word for it
+		return false
+	}
+	l.tellAcceptError(AcceptErrorInfo{Err: err})
+	select {
+	case <-time.After(acceptRetry):
+		return true
+	case <-l.ctx.Done():
+		return false
+	}
+}
+
+// admit starts the handshake of one connection, within the limits.
+func (l *Listener) admit(inner net.Conn) {
+	host := hostOf(inner.RemoteAddr())
+	limit, perHost := l.MaxHandshakes, l.MaxHandshakesPerHost
+	if limit <= 0 {
+		limit = defaultMaxHandshakes
+	}
+	if perHost == 0 {
+		perHost = defaultMaxHandshakesHost
+	}
+	l.mu.Lock()
+	for !l.closed && len(l.ready) >= limit { // the program is behind: so is the accept loop
+		wake := l.wake
+		l.mu.Unlock()
+		<-wake
+		l.mu.Lock()
+	}
+	if l.closed || host != "" && perHost > 0 && l.hosts[host] >= perHost {
+		closed := l.closed
+		l.mu.Unlock()
+		_ = inner.Close()
+		if !closed {
+			l.tellAcceptError(AcceptErrorInfo{RemoteAddr: inner.RemoteAddr(), Err: errors.New("mayfly: too many handshakes at once from this address")})
+		}
+		return
+	}
+	var crowdedOut *candidate
+	if len(l.pending)+len(l.ready) >= limit && len(l.pending) > 0 {
+		crowdedOut = l.pending[0]
+		l.drop(crowdedOut)
+	}
+	p := &candidate{conn: newConn(inner, l.settings, nil, l.forget), host: host}
+	l.pending = append(l.pending, p)
+	if host != "" {
+		l.hosts[host]++
+	}
+	l.mu.Unlock()
+	if crowdedOut != nil {
+		_ = crowdedOut.conn.Close()
+		l.tellAcceptError(AcceptErrorInfo{RemoteAddr: crowdedOut.conn.RemoteAddr(), Err: errors.New("mayfly: too many handshakes at once: the oldest was closed")})
+	}
+	go l.greet(p)
+}
+
+// greet runs one handshake and puts the connection into the queue.
+func (l *Listener) greet(p *candidate) {
+	err := p.conn.HandshakeContext(l.ctx)
+	l.mu.Lock()
+	wasPending := l.drop(p)
+	if err == nil && wasPending && !l.closed {
+		if p.host != "" {
+			l.hosts[p.host]++
+		}
+		l.ready = append(l.ready, p.conn)
+		l.track(p.conn)
+		l.changed()
+		l.mu.Unlock()
+		return
+	}
+	l.changed()
+	l.mu.Unlock()
+	p.conn.abandon()
+	if err != nil && wasPending {
+		l.failures.add(l.settings.Trace, p.conn.RemoteAddr(), err)
+	}
+}
+
+// drop takes a candidate off the list. l.mu is held.
+func (l *Listener) drop(p *candidate) bool {
+	for i, q := range l.pending {
+		if q == p {
+			l.pending = append(l.pending[:i], l.pending[i+1:]...)
+			l.leave(p.host)
+			return true
+		}
+	}
+	return false
+}
+
+// leave counts one less of a host. l.mu is held.
+func (l *Listener) leave(host string) {
+	if n := l.hosts[host]; n > 1 {
+		l.hosts[host] = n - 1
+	} else {
+		delete(l.hosts, host)
+	}
+}
+
+// track remembers a connection for CloseIf, without keeping it alive. l.mu is held.
+func (l *Listener) track(c *Conn) {
+	select {
+	case <-c.over:
+	default:
+		l.live[c.over] = weak.Make(c)
+	}
+}
+
+// forget is called when a connection has ended.
+func (l *Listener) forget(over <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.live, over)
+}
+
+// changed wakes those who wait for a change. l.mu is held.
+func (l *Listener) changed() {
+	close(l.wake)
+	l.wake = make(chan struct{})
+}
+
+func (l *Listener) tellAcceptError(info AcceptErrorInfo) {
+	if t := l.settings.Trace; t != nil {
+		if t.AcceptError != nil {
+			t.AcceptError(l.ctx, info)
+		}
+		return
+	}
+	l.failures.add(nil, info.RemoteAddr, info.Err)
+}
+
+// failureLog writes failed handshakes to slog, so many in a second, where no
+// Trace was told of them.
+type failureLog struct {
+	mu      sync.Mutex
+	second  int64
+	written int
+	unsaid  int
+}
+
+func (f *failureLog) add(trace *Trace, remote net.Addr, err error) {
+	if trace != nil {
+		return
+	}
+	f.mu.Lock()
+	now := time.Now().Unix()
+	if now != f.second {
+		f.second, f.written = now, 0
+	}
+	if f.written >= failuresLogged {
+		f.unsaid++
+		f.mu.Unlock()
+		return
+	}
+	f.written++
+	unsaid := f.unsaid
+	f.unsaid = 0
+	f.mu.Unlock()
+	slog.Warn("mayfly: a connection failed before it was accepted", "remote", remote, "error", err, "unsaid", unsaid)
+}
+
+// hostOf is the IP address of addr, empty for other kinds.
+func hostOf(addr net.Addr) string {
+	if t, ok := addr.(*net.TCPAddr); ok {
+		return t.IP.String()
+	}
+	return ""
+}

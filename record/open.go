@@ -1,0 +1,138 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package record
+
+import (
+	"math"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/suite"
+)
+
+// An Opener opens the records of one direction: in the clear until it has keys,
+// protected then. It serves one goroutine at a time.
+type Opener struct {
+	keys  *suite.Keys
+	seq   uint64
+	limit int // of content, its type and padding, in a protected record
+	gone  bool
+	nonce [suite.NonceLen]byte
+}
+
+// NewOpener returns an Opener without keys.
+func NewOpener() *Opener { return &Opener{limit: MaxPlaintext + 1} }
+
+// SetKeys makes keys those of all records to come: the Opener owns them, wipes
+// those before, and counts from zero.
+func (o *Opener) SetKeys(keys *suite.Keys) {
+	if o.gone {
+		keys.Wipe()
+		return
+	}
+	o.keys.Wipe()
+	o.keys, o.seq = keys, 0
+}
+
+// SetLimit sets how much a protected record may hold: content, its type and
+// padding, as our record_size_limit said (RFC 8449, Section 4).
+func (o *Opener) SetLimit(n int) { o.limit = min(max(n, 64), MaxPlaintext+1) }
+
+// Protected reports whether there are keys.
+func (o *Opener) Protected() bool { return o.keys != nil }
+
+// Records returns how many records were opened under the present keys.
+func (o *Opener) Records() uint64 { return o.seq }
+
+// Open opens one whole record, in place, and returns its type and its content,
+// which is a part of record. A change_cipher_spec record is returned as it is,
+// whether there are keys or not: the caller judges it. The error carries its
+// alert; after a failure the sequence number is what it was, and the record's
+// bytes are lost.
+func (o *Opener) Open(record []byte) (t ContentType, content []byte, err error) {
+	t, n, err := ParseHeader(record)
+	if err != nil {
+		return 0, nil, err
+	}
+	fragment := record[HeaderLen:]
+	switch {
+	case n != len(fragment):
+		return 0, nil, alert.New(alert.InternalError, "a record that is not whole")
+	case o.gone:
+		return 0, nil, alert.Wrap(alert.InternalError, "a record after the end", errGone)
+	case t == ChangeCipherSpec:
+		return t, fragment, nil
+	case o.keys == nil:
+		return openPlain(t, fragment)
+	case t != ApplicationData:
+		return 0, nil, alert.New(alert.UnexpectedMessage, "a record in the clear where protected ones must come")
+	}
+	plain, err := o.open(fragment[:0], fragment, record[:HeaderLen])
+	if err != nil {
+		return 0, nil, err
+	}
+	return o.unpad(plain)
+}
+
+// openPlain checks a TLSPlaintext (RFC 9846, Section 5.1).
+func openPlain(t ContentType, fragment []byte) (ContentType, []byte, error) {
+	switch {
+	case len(fragment) > MaxPlaintext:
+		return 0, nil, alert.New(alert.RecordOverflow, "a record that is too long")
+	case len(fragment) == 0 && t != ApplicationData:
+		return 0, nil, alert.New(alert.UnexpectedMessage, "an empty record of handshake or alert")
+	}
+	return t, fragment, nil
+}
+
+// open is AEAD-Decrypt (RFC 9846, Section 5.2).
+func (o *Opener) open(dst, fragment, header []byte) ([]byte, error) {
+	if o.seq == math.MaxUint64 {
+		return nil, alert.Wrap(alert.InternalError, "the peer did not change its keys in time", ErrLimit)
+	}
+	if len(fragment) > o.limit+tagLen && len(fragment) > MaxCiphertext {
+		return nil, alert.New(alert.RecordOverflow, "a record that is too long")
+	}
+	o.keys.Nonce(&o.nonce, o.seq)
+	plain, err := o.keys.AEAD.Open(dst, o.nonce[:], fragment, header)
+	if err != nil {
+		// One alert and one text for everything that does not open.
+		return nil, alert.New(alert.BadRecordMAC, "a record that does not open")
+	}
+	o.seq++
+	return plain, nil
+}
+
+// unpad finds the content and its type in a TLSInnerPlaintext (RFC 9846, Section
+// 5.4).
+func (o *Opener) unpad(plain []byte) (ContentType, []byte, error) {
+	if len(plain) > o.limit {
+		clear(plain)
+		return 0, nil, alert.New(alert.RecordOverflow, "a record that holds more than it may")
+	}
+	i := len(plain) - 1
+	for i >= 0 && plain[i] == 0 {
+		i--
+	}
+	if i < 0 {
+		return 0, nil, alert.New(alert.UnexpectedMessage, "a record of nothing but padding")
+	}
+	t, content := ContentType(plain[i]), plain[:i:i]
+	plain[i] = 0
+	switch {
+	case t != Alert && t != Handshake && t != ApplicationData:
+		clear(content)
+		return 0, nil, alert.New(alert.UnexpectedMessage, "a protected record of a type that has no place in one")
+	case len(content) == 0 && t != ApplicationData:
+		return 0, nil, alert.New(alert.UnexpectedMessage, "an empty record of handshake or alert")
+	}
+	return t, content, nil
+}
+
+// Wipe destroys the keys: nothing is opened after it. It may be called again.
+func (o *Opener) Wipe() {
+	o.keys.Wipe()
+	o.keys, o.gone = nil, true
+	clear(o.nonce[:])
+}

@@ -1,0 +1,184 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package record
+
+import (
+	"encoding/binary"
+	"math"
+
+	"github.com/mayfly-tls/mayfly/internal/suite"
+)
+
+// Reserve is how many records of a key's limit are kept for a KeyUpdate, and for
+// the alerts that end a connection.
+const Reserve = 16
+
+// The values of legacy_record_version (RFC 9846, Section 5.1).
+const (
+	firstVersion  = 0x0301 // of an initial ClientHello
+	legacyVersion = 0x0303
+)
+
+// A Sealer makes the records of one direction: in the clear until it has keys,
+// protected then. It serves one goroutine at a time.
+type Sealer struct {
+	keys    *suite.Keys
+	seq     uint64
+	limit   int // of content and its type, in a protected record
+	padding Padding
+	began   bool // the first record in the clear was made
+	gone    bool
+	nonce   [suite.NonceLen]byte
+}
+
+// NewSealer returns a Sealer without keys.
+func NewSealer() *Sealer { return &Sealer{limit: MaxPlaintext + 1} }
+
+// SetKeys makes keys those of all records to come: the Sealer owns them, wipes
+// those before, and counts from zero.
+func (s *Sealer) SetKeys(keys *suite.Keys) {
+	if s.gone {
+		keys.Wipe()
+		return
+	}
+	s.keys.Wipe()
+	s.keys, s.seq = keys, 0
+}
+
+// SetLimit sets how much a protected record may hold: content, its type and
+// padding, as the peer's record_size_limit counts them (RFC 8449, Section 4).
+func (s *Sealer) SetLimit(n int) { s.limit = min(max(n, 64), MaxPlaintext+1) }
+
+// SetPadding sets the policy of padding; nil pads nothing.
+func (s *Sealer) SetPadding(p Padding) { s.padding = p }
+
+// Records returns how many records the present keys have protected.
+func (s *Sealer) Records() uint64 { return s.seq }
+
+// Remaining returns how many records Seal may still make under the present keys.
+func (s *Sealer) Remaining() uint64 {
+	if s.keys == nil {
+		return math.MaxUint64
+	}
+	if limit := s.keys.Suite.Limit - Reserve; s.seq < limit {
+		return limit - s.seq
+	}
+	return 0
+}
+
+// Seal appends to dst as many records of type t as p needs, at least one, and
+// returns dst. dst and p must not overlap; nothing is allocated where dst has
+// room (see SealedLen). Where the key's limit would be passed it returns ErrLimit
+// and dst as it was.
+func (s *Sealer) Seal(dst []byte, t ContentType, p []byte) ([]byte, error) {
+	if s.gone {
+		return dst, errGone
+	}
+	if s.Remaining() < uint64(s.recordsFor(len(p))) {
+		return dst, ErrLimit
+	}
+	return s.seal(dst, t, p), nil
+}
+
+// SealReserved is Seal for the KeyUpdate and the alerts that the limit's reserve is
+// kept for.
+func (s *Sealer) SealReserved(dst []byte, t ContentType, p []byte) ([]byte, error) {
+	if s.gone {
+		return dst, errGone
+	}
+	if s.keys != nil && (s.seq >= s.keys.Suite.Limit || s.keys.Suite.Limit-s.seq < uint64(s.recordsFor(len(p)))) {
+		return dst, ErrLimit
+	}
+	return s.seal(dst, t, p), nil
+}
+
+// SealedLen returns the most bytes that Seal makes of n bytes of content.
+func (s *Sealer) SealedLen(n int) int {
+	over := HeaderLen
+	if s.keys != nil {
+		over += 1 + tagLen
+		if s.padding != nil {
+			return s.recordsFor(n) * (HeaderLen + tagLen + s.limit)
+		}
+	}
+	return n + s.recordsFor(n)*over
+}
+
+func (s *Sealer) recordsFor(n int) int {
+	m := s.fragment()
+	return max(1, (n+m-1)/m)
+}
+
+// fragment is the most content in one record.
+func (s *Sealer) fragment() int {
+	if s.keys == nil {
+		return MaxPlaintext
+	}
+	return min(s.limit-1, MaxPlaintext)
+}
+
+func (s *Sealer) seal(dst []byte, t ContentType, p []byte) []byte {
+	for {
+		n := min(len(p), s.fragment())
+		if s.keys == nil || t == ChangeCipherSpec {
+			dst = s.sealPlain(dst, t, p[:n])
+		} else {
+			dst = s.sealRecord(dst, t, p[:n])
+		}
+		if p = p[n:]; len(p) == 0 {
+			return dst
+		}
+	}
+}
+
+// sealPlain makes a TLSPlaintext (RFC 9846, Section 5.1). The dummy
+// change_cipher_spec is one whenever it is sent.
+func (s *Sealer) sealPlain(dst []byte, t ContentType, content []byte) []byte {
+	version := uint16(legacyVersion)
+	if t == Handshake && !s.began && len(content) > 0 && content[0] == 1 {
+		version = firstVersion
+	}
+	s.began = true
+	return append(appendHeader(dst, t, version, len(content)), content...)
+}
+
+// sealRecord makes a TLSCiphertext (RFC 9846, Section 5.2): content, type and
+// padding are put where the ciphertext goes, and sealed in place.
+func (s *Sealer) sealRecord(dst []byte, t ContentType, content []byte) []byte {
+	padding := 0
+	if s.padding != nil {
+		padding = min(max(s.padding(len(content)), 0), s.limit-1-len(content))
+	}
+	inner := len(content) + 1 + padding
+	start := len(dst)
+	dst = appendHeader(dst, ApplicationData, legacyVersion, inner+tagLen)
+	dst = append(dst, content...)
+	dst = append(dst, byte(t))
+	for range padding {
+		dst = append(dst, 0)
+	}
+	header, plain := dst[start:start+HeaderLen], dst[start+HeaderLen:]
+	s.keys.Nonce(&s.nonce, s.seq)
+	s.seq++
+	sealed := s.keys.AEAD.Seal(plain[:0], s.nonce[:], plain, header)
+	if cap(plain) >= inner+tagLen {
+		return dst[:start+HeaderLen+len(sealed)]
+	}
+	clear(plain) // the AEAD had no room and moved: no plaintext is left behind
+	return append(dst[:start+HeaderLen], sealed...)
+}
+
+func appendHeader(dst []byte, t ContentType, version uint16, n int) []byte {
+	dst = append(dst, byte(t))
+	dst = binary.BigEndian.AppendUint16(dst, version)
+	return binary.BigEndian.AppendUint16(dst, uint16(n))
+}
+
+// Wipe destroys the keys: nothing is sealed after it. It may be called again.
+func (s *Sealer) Wipe() {
+	s.keys.Wipe()
+	s.keys, s.gone = nil, true
+	clear(s.nonce[:])
+}

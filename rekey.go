@@ -1,0 +1,191 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/mayfly-tls/mayfly/record"
+)
+
+// The defaults of RekeyPolicy, far inside the ciphers' limits: RFC 9846, Section
+// 5.5 allows 2^24.5 full records under one AES-GCM key.
+const (
+	defaultRekeyRecords  = 1 << 22
+	defaultRekeyBytes    = 1 << 36
+	defaultRekeyAge      = time.Hour
+	defaultRekeyInterval = 100 * time.Millisecond
+)
+
+// withDefaults fills in what is zero, and turns negative into "none".
+func (p RekeyPolicy) withDefaults() RekeyPolicy {
+	if p.Records == 0 {
+		p.Records = defaultRekeyRecords
+	}
+	if p.Bytes == 0 {
+		p.Bytes = defaultRekeyBytes
+	}
+	if p.Age == 0 {
+		p.Age = defaultRekeyAge
+	}
+	switch {
+	case p.MinInterval == 0:
+		p.MinInterval = defaultRekeyInterval
+	case p.MinInterval < 0:
+		p.MinInterval = 0
+	}
+	return p
+}
+
+// rekeyState is what a policy is applied to: the use of the present key.
+type rekeyState struct {
+	policy  RekeyPolicy
+	since   time.Time // when the key came into use
+	bytes   uint64    // plaintext sealed under it
+	records uint64    // application records sealed under it
+}
+
+// due says whether keys are to be changed before n more bytes are sealed, and
+// why; 0 means not yet. owed is the peer's request, remaining what the cipher's
+// limit leaves. It is a pure function of its arguments.
+func (s *rekeyState) due(now time.Time, n int, owed bool, remaining uint64) RekeyReason {
+	records := uint64(n/record.MaxPlaintext + 1)
+	switch {
+	case remaining < 2*records:
+		return RekeyLimit
+	case owed:
+		return RekeyOwed
+	case s.records == 0 || now.Sub(s.since) < s.policy.MinInterval:
+		return 0
+	case s.records+records > s.policy.Records:
+		return RekeyRecords
+	case s.bytes+uint64(n) > s.policy.Bytes:
+		return RekeyBytes
+	case s.policy.Age > 0 && now.Sub(s.since) >= s.policy.Age:
+		return RekeyAge
+	}
+	return 0
+}
+
+// rekeyIfDue seals a KeyUpdate into b and changes the keys, where that is due
+// before n more bytes are sealed, and counts those. c.out.mu is held.
+func (c *Conn) rekeyIfDue(b []byte, n int) ([]byte, error) {
+	out := c.out
+	reason := out.rekey.due(time.Now(), n, out.owed.Load(), out.sealer.Remaining())
+	if reason != 0 {
+		var err error
+		if b, err = c.sealKeyUpdate(b, reason); err != nil {
+			return b, err
+		}
+	}
+	out.rekey.records += uint64(max(1, (n+record.MaxPlaintext-1)/record.MaxPlaintext))
+	out.rekey.bytes += uint64(n)
+	return b, nil
+}
+
+// sealKeyUpdate appends a KeyUpdate under the present key and installs the next
+// (RFC 9846, Section 4.7.3). Only Rekey asks the peer for a change of its own,
+// and not while an earlier request is unanswered. c.out.mu is held.
+func (c *Conn) sealKeyUpdate(b []byte, reason RekeyReason) ([]byte, error) {
+	out := c.out
+	request := false
+	if reason == RekeyAsked && out.awaited.Load() == nil {
+		request = true
+		ch := make(chan struct{})
+		out.awaited.Store(&ch)
+	}
+	out.owed.Store(false)
+	msg, next := out.sender.KeyUpdate(request)
+	b, err := out.sealer.SealReserved(b, record.Handshake, msg)
+	if err != nil {
+		next.Wipe()
+		return b, err
+	}
+	generation := out.sender.Generation()
+	c.tell.keysDestroyed(KeyInfo{Direction: Sending, Generation: generation - 1, CipherSuite: uint16(next.Suite.ID)})
+	out.sealer.SetKeys(next)
+	c.tell.keysInstalled(KeyInfo{Direction: Sending, Generation: generation, CipherSuite: uint16(next.Suite.ID)})
+	c.tell.rekeyed(RekeyInfo{Direction: Sending, Generation: generation, Reason: reason})
+	out.counts.keys.Store(generation)
+	out.rekey.since, out.rekey.bytes, out.rekey.records = time.Now(), 0, 0
+	return b, nil
+}
+
+// Rekey changes the keys under which this side sends, now, and asks the peer to
+// change its own. It returns when this side's are changed and the peer has been
+// told; WaitPeer waits for the peer's. While an earlier request of this side is
+// unanswered the peer is not asked again (RFC 9846, Section 4.7.3).
+//
+// New keys are derived from the old: somebody who has stolen a key can follow.
+// Rekey runs the handshake if that has not been done. A deadline for writing
+// applies, and ctx's, whichever comes first.
+func (c *Conn) Rekey(ctx context.Context) error {
+	if err := c.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	c.out.callers.Add(1)
+	defer c.out.callers.Add(-1)
+	stop := c.deadlines.boundWriteBy(ctx)
+	defer stop()
+	c.out.mu.Lock()
+	defer c.unlockOut()
+	if err := c.writable(); err != nil {
+		return err
+	}
+	if err := c.flush(); err != nil {
+		return c.writeErrorBy(ctx, err)
+	}
+	b, err := c.sealKeyUpdate(nil, RekeyAsked)
+	if err != nil {
+		return c.writeError(err)
+	}
+	if err := c.send(b); err != nil {
+		return c.writeErrorBy(ctx, err)
+	}
+	return nil
+}
+
+// writeErrorBy is writeError where a deadline may have been ctx's.
+func (c *Conn) writeErrorBy(ctx context.Context, err error) error {
+	err = c.writeError(err)
+	if isTimeout(err) && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// WaitPeer waits until the peer has changed its keys in answer to Rekey, and
+// returns at once where no request is unanswered. Somebody must be reading
+// meanwhile: the peer's KeyUpdate is found by Read, among the data. It returns
+// ctx's error, or net.ErrClosed when the connection ended.
+func (c *Conn) WaitPeer(ctx context.Context) error {
+	ch := c.out.awaited.Load()
+	if ch == nil {
+		return nil
+	}
+	select {
+	case <-*ch:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.over:
+		return net.ErrClosed
+	}
+}
+
+// peerUpdated notes that the peer has changed its keys, and owes it a change of
+// ours where it asked for one. It runs in the read path and waits for nothing.
+func (c *Conn) peerUpdated(requested bool, generation uint64) {
+	if ch := c.out.awaited.Swap(nil); ch != nil {
+		close(*ch)
+	}
+	if requested {
+		c.out.owed.Store(true)
+	}
+	c.in.counts.keys.Store(generation)
+	c.tell.rekeyed(RekeyInfo{Direction: Receiving, Generation: generation, Reason: RekeyPeer})
+}

@@ -1,0 +1,162 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"errors"
+	"io"
+	"math/big"
+	"slices"
+	"testing"
+
+	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/suite"
+	"github.com/mayfly-tls/mayfly/internal/testvec"
+	"github.com/mayfly-tls/mayfly/internal/wire"
+)
+
+// TestRFC8448Server gives the ClientHellos of the traces to the real machine
+// in the role of the server, with the trace's randomness and cookie. It must
+// answer as NSS did, but for the order of the extensions. After the ServerHello
+// the two part: the extensions in EncryptedExtensions are each one's own.
+func TestRFC8448Server(t *testing.T) {
+	t.Parallel()
+	for _, tr := range loadRFC8448(t) {
+		if tr.Name == "resumed-0rtt" {
+			continue // the machine has no ticket of NSS's to resume from
+		}
+		t.Run(tr.Name, func(t *testing.T) {
+			t.Parallel()
+			serverAnswers(t, tr)
+		})
+	}
+}
+
+func serverAnswers(t *testing.T, tr *testvec.Trace) {
+	messages, err := tr.Messages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hellos, answers [][]byte
+	for _, m := range messages {
+		switch wire.MessageType(m.Raw[0]) {
+		case wire.ClientHelloType:
+			hellos = append(hellos, m.Raw)
+		case wire.ServerHelloType:
+			answers = append(answers, m.Raw)
+		}
+	}
+	if len(hellos) == 0 || len(hellos) != len(answers) {
+		t.Fatalf("%d ClientHellos, %d answers", len(hellos), len(answers))
+	}
+	final, err := wire.ParseServerHello(answers[len(answers)-1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	group := kex.Group(final.KeyShare.Group)
+	private := keyPair(tr, "server", group).Value("private_key")
+	cfg := &handshake.Config{
+		Rand:        io.MultiReader(bytes.NewReader(final.Random[:]), bytes.NewReader(private), rand.Reader),
+		Suites:      []suite.ID{suite.AES128GCM},
+		Groups:      []kex.Group{group},
+		Credentials: []*credential.Credential{someCredential(t)},
+	}
+	if len(answers) == 2 {
+		retry, err := wire.ParseServerHello(answers[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Cookie = traceCookie{retry.Cookie, sum(hellos[0])}
+	}
+	m, err := handshake.NewServer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Wipe()
+	for i, hello := range hellos {
+		aligned := new(wire.Assembler) // nothing is left in it
+		events, err := m.Receive(wire.Message{Type: wire.ClientHelloType, Raw: hello}, aligned.Aligned)
+		if err != nil {
+			t.Fatalf("ClientHello %d: %v", i+1, err)
+		}
+		compareAnswer(t, events, answers[i])
+	}
+}
+
+// compareAnswer compares the first message in events with that of the trace,
+// whose order of extensions it is given.
+func compareAnswer(t *testing.T, events []handshake.Event, want []byte) {
+	t.Helper()
+	first := slices.IndexFunc(events, func(e handshake.Event) bool { _, ok := e.(handshake.Send); return ok })
+	if first < 0 {
+		t.Fatalf("no answer in %d events", len(events))
+	}
+	var a wire.Assembler
+	if err := a.Write(events[first].(handshake.Send).Messages); err != nil {
+		t.Fatal(err)
+	}
+	msg, ok, err := a.Next()
+	if err != nil || !ok {
+		t.Fatalf("no whole message is sent: %v", err)
+	}
+	ours, err := wire.ParseServerHello(msg.Raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := wire.ParseServerHello(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(slices.Sorted(slices.Values(ours.Extensions)), slices.Sorted(slices.Values(theirs.Extensions))) {
+		t.Errorf("extensions %v, want %v in any order", ours.Extensions, theirs.Extensions)
+	}
+	ours.Extensions = theirs.Extensions
+	if got := ours.Marshal(); !bytes.Equal(got, want) {
+		t.Errorf("answered\n%x, want\n%x", got, want)
+	}
+	compat := len(ours.SessionID) > 0
+	ccs := slices.ContainsFunc(events, func(e handshake.Event) bool { _, ok := e.(handshake.SendCCS); return ok })
+	if compat != ccs {
+		t.Errorf("session ID %x and change_cipher_spec sent: %t", ours.SessionID, ccs)
+	}
+}
+
+// traceCookie is a CookieJar that holds the cookie of a trace.
+type traceCookie struct{ cookie, helloHash []byte }
+
+func (c traceCookie) Bake(helloHash []byte) ([]byte, error) {
+	if !bytes.Equal(helloHash, c.helloHash) {
+		return nil, errors.New("asked for a cookie of another ClientHello")
+	}
+	return c.cookie, nil
+}
+
+func (c traceCookie) Check(cookie, helloHash []byte) bool {
+	return bytes.Equal(cookie, c.cookie) && bytes.Equal(helloHash, c.helloHash)
+}
+
+// someCredential is a certificate that NSS's clients would take a signature
+// from; those of the traces have RSA keys too short for credential, or a
+// private key that was not published.
+func someCredential(t *testing.T) *credential.Credential {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{"server"}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &credential.Credential{Type: credential.X509, Entries: [][]byte{der}, Signer: key}
+}

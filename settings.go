@@ -1,0 +1,246 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/suite"
+)
+
+// settings are a Config that was copied, validated for one role, and turned into
+// what the layers below work with. They do not change.
+type settings struct {
+	Config
+	server      bool
+	peers       peersJudge
+	credentials []*credential.Credential
+	own         []Pin // of this side's own keys
+	suites      []suite.ID
+	groups      []kex.Group
+	keyLog      *keyLog
+}
+
+// settle validates a Config for one role. host is the name in the address that
+// was dialled, empty where there is none.
+func (c *Config) settle(server bool, host string) (*settings, error) {
+	if c == nil {
+		c = new(Config)
+	}
+	s := &settings{Config: *c.Clone(), server: server}
+	for _, step := range []func() error{s.checkRole, s.checkNumbers, s.settleSuites, s.settleGroups, s.settleCredentials} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.settlePeers(host); err != nil {
+		return nil, err
+	}
+	if s.KeyLogWriter != nil {
+		s.keyLog = &keyLog{w: s.KeyLogWriter}
+	}
+	return s, nil
+}
+
+// checkRole refuses what belongs to the other role.
+func (s *settings) checkRole() error {
+	switch {
+	case s.server && s.ServerName != "":
+		return configError("ServerName is a client's: a server names itself with ServerNames")
+	case s.server && s.RootCAs != nil:
+		return configError("RootCAs is a client's: a server that asks for certificates sets Peers: Roots(pool)")
+	case s.server && s.GetClientCertificate != nil:
+		return configError("GetClientCertificate is a client's: a server sets GetCertificate")
+	case !s.server && len(s.ServerNames) > 0:
+		return configError("ServerNames is a server's: a client sets ServerName")
+	case !s.server && s.GetCertificate != nil:
+		return configError("GetCertificate is a server's: a client sets GetClientCertificate")
+	case !s.server && s.GetConfig != nil:
+		return configError("GetConfig is a server's")
+	case s.RootCAs != nil && s.Peers != nil:
+		return configError("RootCAs and Peers cannot both be set: put Roots(pool) into Peers")
+	}
+	return nil
+}
+
+func (s *settings) checkNumbers() error {
+	if s.RecordSizeLimit != 0 && (s.RecordSizeLimit < 64 || s.RecordSizeLimit > 16384) {
+		return configError("RecordSizeLimit must be from 64 to 16384")
+	}
+	if s.MaxLifetime < 0 {
+		return configError("MaxLifetime cannot be negative: leave it zero for no limit")
+	}
+	for _, p := range s.NextProtos {
+		if p == "" || len(p) > 255 {
+			return configError("NextProtos: a protocol's name has from 1 to 255 bytes")
+		}
+	}
+	for i, name := range s.ServerNames {
+		if name == "" || net.ParseIP(name) != nil {
+			return configError("ServerNames holds host names, not addresses")
+		}
+		s.ServerNames[i] = canonicalName(name)
+	}
+	return nil
+}
+
+func (s *settings) settleSuites() error {
+	if s.CipherSuites == nil {
+		s.suites = suite.Preferred()
+		return nil
+	}
+	for _, id := range s.CipherSuites {
+		if suite.ByID(suite.ID(id)) == nil {
+			return configError("CipherSuites holds one that is not of TLS 1.3: there are TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384 and TLS_CHACHA20_POLY1305_SHA256")
+		}
+		s.suites = append(s.suites, suite.ID(id))
+	}
+	if len(s.suites) == 0 {
+		return configError("CipherSuites is empty: leave it nil for the default")
+	}
+	return nil
+}
+
+func (s *settings) settleGroups() error {
+	if s.CurvePreferences == nil {
+		s.groups = kex.All()
+		return nil
+	}
+	for _, id := range s.CurvePreferences {
+		if !kex.Group(id).Supported() {
+			return configError("CurvePreferences holds one that is not supported: there are X25519MLKEM768, X25519 and CurveP256")
+		}
+		s.groups = append(s.groups, kex.Group(id))
+	}
+	if len(s.groups) == 0 {
+		return configError("CurvePreferences is empty: leave it nil for the default")
+	}
+	return nil
+}
+
+// settleCredentials collects what this side can show: its raw key first.
+func (s *settings) settleCredentials() error {
+	if s.Identity != nil {
+		s.credentials = append(s.credentials, s.Identity.credential())
+		s.own = append(s.own, s.Identity.Pin())
+	}
+	for i := range s.Certificates {
+		cred, err := certificateCredential(&s.Certificates[i])
+		if err != nil {
+			return err
+		}
+		s.credentials = append(s.credentials, cred)
+		s.own = append(s.own, PinOfCertificate(cred.Leaf))
+	}
+	if s.server && len(s.credentials) == 0 && s.GetCertificate == nil && s.GetConfig == nil {
+		return configError("a server needs a key: set Identity or Certificates")
+	}
+	return nil
+}
+
+// certificateCredential turns the standard type into ours.
+func certificateCredential(cert *tls.Certificate) (*credential.Credential, error) {
+	if len(cert.Certificate) == 0 {
+		return nil, configError("Certificates holds one that is empty")
+	}
+	signer, ok := cert.PrivateKey.(crypto.Signer)
+	if !ok {
+		return nil, configError("Certificates holds one whose PrivateKey cannot sign")
+	}
+	leaf := cert.Leaf
+	if leaf == nil {
+		var err error
+		if leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
+			return nil, configError("Certificates holds one that cannot be parsed: " + err.Error())
+		}
+	}
+	if key, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !key.Equal(signer.Public()) {
+		return nil, configError("Certificates holds one whose PrivateKey is not that of its leaf")
+	}
+	cred := &credential.Credential{
+		Type: credential.X509, Entries: cert.Certificate, Signer: signer, Leaf: leaf,
+		OCSPResponse: cert.OCSPStaple, SCTs: cert.SignedCertificateTimestamps,
+	}
+	for _, scheme := range cert.SupportedSignatureAlgorithms {
+		cred.Schemes = append(cred.Schemes, credential.Scheme(scheme))
+	}
+	return cred, nil
+}
+
+// settlePeers decides whom to accept, and by what name.
+func (s *settings) settlePeers(host string) error {
+	peers := s.Peers
+	if peers == nil {
+		switch {
+		case s.server && s.GetConfig != nil:
+			return nil // the Config that it returns must say
+		case s.server:
+			return configError("a server must say whom it accepts: set Peers (Pins, AuthorizedKeys, Roots, AnyKey, or NoClientAuth to ask for nothing)")
+		case s.Identity != nil:
+			return configError("a client with an Identity must say which servers it accepts: set Peers (Pins, KnownHosts, or Roots)")
+		case s.RootCAs != nil:
+			peers = Roots(s.RootCAs)
+		default:
+			peers = systemRoots()
+		}
+	}
+	judge, ok := peers.(peersJudge)
+	if !ok {
+		return configError("Peers is not of this package")
+	}
+	if !s.server && s.ServerName == "" && !judge.explicitName() {
+		s.ServerName = host
+	}
+	s.peers = judge
+	return judge.validate(s.server, configFacts{HasIdentity: len(s.credentials) > 0 || s.GetClientCertificate != nil, ServerName: s.ServerName})
+}
+
+// sni is the name to send: host names only (RFC 6066, Section 3).
+func (s *settings) sni() string {
+	name := canonicalName(s.ServerName)
+	if net.ParseIP(strings.Trim(name, "[]")) != nil || strings.Contains(name, "%") {
+		return ""
+	}
+	return name
+}
+
+// servesName reports whether this server answers to name.
+func (s *settings) servesName(name string) bool {
+	return len(s.ServerNames) == 0 || slices.Contains(s.ServerNames, canonicalName(name))
+}
+
+func (s *settings) handshakeTimeout() time.Duration {
+	if s.HandshakeTimeout == 0 {
+		return defaultHandshakeTimeout
+	}
+	return max(s.HandshakeTimeout, 0)
+}
+
+func (s *settings) now() time.Time {
+	if s.Time != nil {
+		return s.Time()
+	}
+	return time.Now()
+}
+
+// canonicalName lowers a host name and takes the final dot away.
+func canonicalName(name string) string {
+	return strings.TrimSuffix(strings.ToLower(name), ".")
+}
+
+// keyLog writes the lines of KeyLogWriter, one at a time.
+type keyLog struct {
+	mu sync.Mutex
+	w  interface{ Write([]byte) (int, error) }
+}

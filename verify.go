@@ -1,0 +1,240 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/hex"
+	"net"
+
+	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+	"github.com/mayfly-tls/mayfly/internal/wire"
+)
+
+// An introduction is how the two sides of one handshake get to know each other:
+// it answers what the machine asks of the application. It knows nothing of the
+// Conn.
+type introduction struct {
+	settings      *settings
+	ctx           context.Context // of the call that runs the handshake
+	local, remote net.Addr
+
+	m     *handshake.Machine
+	peer  Peer
+	state tls.ConnectionState
+}
+
+// machine makes the machine of this handshake.
+func (i *introduction) machine() (*handshake.Machine, error) {
+	config := i.config()
+	var err error
+	if i.settings.server {
+		config.Choose = i.choose
+		i.m, err = handshake.NewServer(config)
+	} else {
+		i.m, err = handshake.NewClient(config)
+	}
+	return i.m, err
+}
+
+// config is what the settings mean to the machine.
+func (i *introduction) config() *handshake.Config {
+	s := i.settings
+	config := &handshake.Config{
+		Rand:            s.Rand,
+		Suites:          s.suites,
+		Groups:          s.groups,
+		ALPN:            s.NextProtos,
+		RecordSizeLimit: uint16(s.RecordSizeLimit),
+		Credentials:     s.credentials,
+		OwnTypes:        ownTypes(s),
+		Verify:          i.verify,
+	}
+	if s.RecordSizeLimit != 0 {
+		config.RecordSizeLimit++ // the limit counts the content type, RFC 8449, Section 4
+	}
+	if s.peers != nil {
+		config.RequestPeer, config.RequirePeer, config.PeerTypes = s.peers.requirement(s.server)
+		if s.server {
+			config.Authorities = s.peers.authorities()
+		}
+	}
+	if !s.server {
+		config.ServerName = s.sni()
+		config.RequestOCSP, config.RequestSCT = true, true
+	}
+	if s.keyLog != nil {
+		config.KeyLog = s.keyLog.line
+	}
+	if s.server && s.GetCertificate != nil || !s.server && s.GetClientCertificate != nil {
+		config.Select = i.selectCredential
+	}
+	return config
+}
+
+// ownTypes are the certificate types that this side can show, its raw key first.
+func ownTypes(s *settings) []credential.Type {
+	var types []credential.Type
+	if s.Identity != nil {
+		types = append(types, credential.RawPublicKey)
+	}
+	if len(s.Certificates) > 0 || s.GetCertificate != nil || s.GetClientCertificate != nil {
+		types = append(types, credential.X509)
+	}
+	return types
+}
+
+// choose settles, on a server, which Config serves a client's hello.
+func (i *introduction) choose(hello *wire.ClientHello) (*handshake.Config, error) {
+	if get := i.settings.GetConfig; get != nil {
+		config, err := get(i.ctx, i.hello(hello))
+		if err != nil {
+			return nil, alert.Wrap(alert.HandshakeFailure, "GetConfig refused the handshake", err)
+		}
+		if config != nil {
+			config = config.Clone()
+			config.GetConfig = nil
+			s, err := config.settle(true, "")
+			if err != nil {
+				return nil, alert.Wrap(alert.InternalError, "GetConfig returned a Config that cannot work", err)
+			}
+			if i.settings.keyLog != nil && s.KeyLogWriter == i.settings.KeyLogWriter {
+				s.keyLog = i.settings.keyLog
+			}
+			i.settings = s
+		} else if i.settings.peers == nil {
+			return nil, alert.Wrap(alert.InternalError, "the Config cannot work",
+				configError("GetConfig kept a Config that has no Peers"))
+		}
+	}
+	if !i.settings.servesName(hello.ServerName) {
+		return nil, alert.New(alert.UnrecognizedName, "the client asked for a name that is not served here")
+	}
+	config := i.config()
+	config.Credentials = byName(config.Credentials, hello.ServerName)
+	return config, nil
+}
+
+// byName puts certificates for name before the others, and leaves all else in
+// its order.
+func byName(credentials []*credential.Credential, name string) []*credential.Credential {
+	if name == "" || len(credentials) < 2 {
+		return credentials
+	}
+	sorted := make([]*credential.Credential, 0, len(credentials))
+	fits := func(c *credential.Credential) bool { return c.Leaf == nil || c.Leaf.VerifyHostname(name) == nil }
+	for _, c := range credentials {
+		if fits(c) {
+			sorted = append(sorted, c)
+		}
+	}
+	for _, c := range credentials {
+		if !fits(c) {
+			sorted = append(sorted, c)
+		}
+	}
+	return sorted
+}
+
+func (i *introduction) hello(h *wire.ClientHello) *ClientHello {
+	hello := &ClientHello{
+		ServerName: h.ServerName, NextProtos: h.ALPN, CipherSuites: h.CipherSuites,
+		LocalAddr: i.local, RemoteAddr: i.remote,
+	}
+	for _, g := range h.SupportedGroups {
+		hello.Groups = append(hello.Groups, tls.CurveID(g))
+	}
+	for _, s := range h.SignatureAlgorithms {
+		hello.Schemes = append(hello.Schemes, tls.SignatureScheme(s))
+	}
+	for _, t := range h.ServerCertTypes {
+		hello.RawPublicKey = hello.RawPublicKey || credential.Type(t) == credential.RawPublicKey
+	}
+	return hello
+}
+
+// selectCredential asks GetCertificate or GetClientCertificate.
+func (i *introduction) selectCredential(r *handshake.Request) (*credential.Credential, error) {
+	var cert *tls.Certificate
+	var err error
+	if i.settings.server {
+		cert, err = i.settings.GetCertificate(i.ctx, i.hello(r.Hello))
+	} else {
+		request := &CertificateRequest{ServerName: i.settings.ServerName, Authorities: r.Authorities}
+		for _, s := range r.Schemes {
+			request.Schemes = append(request.Schemes, tls.SignatureScheme(s))
+		}
+		cert, err = i.settings.GetClientCertificate(i.ctx, request)
+	}
+	if err != nil {
+		return nil, alert.Wrap(alert.HandshakeFailure, "there is no certificate for this handshake", err)
+	}
+	if cert == nil || len(cert.Certificate) == 0 {
+		return nil, nil
+	}
+	return certificateCredential(cert)
+}
+
+// verify judges the peer, whose CertificateVerify was checked before. A nil peer
+// is a client that showed nothing.
+func (i *introduction) verify(p *credential.Peer) error {
+	s := i.settings
+	peer, err := s.peers.judge(i.ctx, judgeFacts{
+		Server: s.server, ServerName: s.ServerName, Now: s.now, Own: s.own, AllowSelf: s.AllowSelf,
+	}, p)
+	if err != nil {
+		return err
+	}
+	i.peer = peer
+	if s.VerifyConnection != nil {
+		if err := s.VerifyConnection(i.describe(i.m.Summary(), false)); err != nil {
+			return alert.Wrap(alert.BadCertificate, "VerifyConnection refused the peer", err)
+		}
+	}
+	return nil
+}
+
+// seal ends the introduction: what was learned does not change any more.
+func (i *introduction) seal(summary handshake.Summary) {
+	i.state = i.describe(summary, true)
+	i.m, i.ctx = nil, nil
+}
+
+// describe puts what is known into the standard library's type.
+func (i *introduction) describe(m handshake.Summary, complete bool) tls.ConnectionState {
+	state := tls.ConnectionState{
+		Version:            tls.VersionTLS13,
+		HandshakeComplete:  complete,
+		CipherSuite:        uint16(m.Suite),
+		CurveID:            tls.CurveID(m.Group),
+		NegotiatedProtocol: m.ALPN,
+		ServerName:         m.ServerName,
+		HelloRetryRequest:  m.HelloRetry,
+		VerifiedChains:     i.peer.Chains,
+		PeerCertificates:   i.peer.Certificates,
+
+		NegotiatedProtocolIsMutual: true,
+	}
+	if m.Peer != nil {
+		state.OCSPResponse, state.SignedCertificateTimestamps = m.Peer.OCSPResponse, m.Peer.SCTs
+	}
+	return state
+}
+
+// line writes one secret in the SSLKEYLOGFILE format.
+func (k *keyLog) line(label string, clientRandom, secret []byte) {
+	b := make([]byte, 0, len(label)+2*(len(clientRandom)+len(secret))+3)
+	b = append(append(b, label...), ' ')
+	b = append(hex.AppendEncode(b, clientRandom), ' ')
+	b = append(hex.AppendEncode(b, secret), '\n')
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	_, _ = k.w.Write(b) // a debugging aid that fails does not fail the connection
+	volatile.Wipe(b)
+}

@@ -1,0 +1,232 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/record"
+)
+
+// writeHalf is all that sending needs. It knows nothing of the Conn, so that a
+// Conn that was dropped can be cleaned up.
+type writeHalf struct {
+	mu  sync.Mutex
+	err error // sticky
+
+	sealer *record.Sealer
+	sender *handshake.Sender // nil until the handshake is done
+
+	pending []byte // sealed, and not yet taken by the transport
+	owing   bool   // some of pending is data of the caller's
+	rekey   rekeyState
+
+	counts counts // of application data
+
+	callers atomic.Int32 // Writes under way, for Close
+
+	owed    atomic.Bool                   // the peer asked for a KeyUpdate
+	awaited atomic.Pointer[chan struct{}] // closed by the KeyUpdate that we asked for
+}
+
+// The buffers into which records are sealed: for one record, and for a chunk.
+var (
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, 0, record.MaxCiphertext+2*record.HeaderLen+64); return &b }}
+	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, writeChunk+writeChunk/32); return &b }}
+)
+
+// Write seals p and writes it to the transport. n counts the bytes that were
+// sealed: they are the library's to deliver. After a deadline passed
+// (os.ErrDeadlineExceeded) go on with p[n:], never with p: what was sealed and
+// not sent is kept, at most one chunk of 128 KiB, and goes out before anything
+// else with the next Write, Flush or CloseWrite. With a deadline that has
+// already passed nothing is sealed. Write runs the handshake if that has not
+// been done.
+//
+// After a failed Write, the alert with which the peer may have explained itself is
+// read and returned as the cause (*AlertError).
+//
+// Write may be called beside any other method; calls at the same time are
+// written one after the other, each in one piece.
+func (c *Conn) Write(p []byte) (n int, err error) {
+	c.out.callers.Add(1)
+	defer c.out.callers.Add(-1)
+	if err := c.handshakeFor(writing); err != nil {
+		return 0, err
+	}
+	c.out.mu.Lock()
+	defer c.unlockOut()
+	if err := c.writable(); err != nil {
+		return 0, err
+	}
+	if err := c.flush(); err != nil {
+		return 0, c.writeError(err)
+	}
+	for {
+		chunk := p[n:min(n+writeChunk, len(p))]
+		if err := c.writeChunk(chunk, &n); err != nil {
+			return n, c.writeError(err)
+		}
+		if n == len(p) {
+			return n, nil
+		}
+		if err := c.writable(); err != nil {
+			return n, err
+		}
+	}
+}
+
+// writable reports why nothing may be sealed now. c.out.mu is held.
+func (c *Conn) writable() error {
+	switch {
+	case c.out.err != nil:
+		return c.out.err
+	case c.closed.Load():
+		return net.ErrClosed
+	case c.deadlines.lifeOver():
+		return c.writeError(os.ErrDeadlineExceeded)
+	case c.deadlines.writeExpired():
+		return os.ErrDeadlineExceeded
+	}
+	if e := c.ended.Load(); e != nil {
+		return *e
+	}
+	return nil
+}
+
+// writeChunk seals at most writeChunk bytes behind a key change that is due, adds
+// them to *n, and writes them. c.out.mu is held.
+func (c *Conn) writeChunk(p []byte, n *int) error {
+	pool := &largeBuffers
+	if len(p) <= record.MaxPlaintext {
+		pool = &smallBuffers
+	}
+	buf := pool.Get().(*[]byte)
+	defer func() { pool.Put(buf) }()
+	b, err := c.rekeyIfDue((*buf)[:0], len(p))
+	if err != nil {
+		return err
+	}
+	if b, err = c.out.sealer.Seal(b, record.ApplicationData, p); err != nil {
+		return err
+	}
+	*buf = b[:0]
+	*n += len(p)
+	c.out.counts.bytes.Add(uint64(len(p)))
+	c.out.counts.records.Add(uint64(max(1, (len(p)+record.MaxPlaintext-1)/record.MaxPlaintext)))
+	return c.send(b)
+}
+
+// send writes sealed bytes, and keeps what the transport did not take before a
+// deadline. c.out.mu is held, and nothing is pending.
+func (c *Conn) send(b []byte) error {
+	k, err := c.inner.Write(b)
+	if err == nil && k < len(b) {
+		err = io.ErrShortWrite
+	}
+	if err != nil && k >= 0 && k < len(b) {
+		c.out.pending, c.out.owing = append(c.out.pending[:0], b[k:]...), true
+	}
+	return err
+}
+
+// flush sends what is pending. c.out.mu is held.
+func (c *Conn) flush() error {
+	out := c.out
+	if len(out.pending) == 0 {
+		return nil
+	}
+	k, err := c.inner.Write(out.pending)
+	if k >= len(out.pending) {
+		out.pending, out.owing = nil, false
+		return nil
+	}
+	out.pending = out.pending[max(k, 0):]
+	if err == nil {
+		err = io.ErrShortWrite
+	}
+	return err
+}
+
+// Flush sends what a Write sealed and could not send before its deadline. Like
+// Write, it can be repeated after a deadline has passed.
+func (c *Conn) Flush() error {
+	if !c.done.Load() {
+		return nil
+	}
+	c.out.callers.Add(1)
+	defer c.out.callers.Add(-1)
+	c.out.mu.Lock()
+	defer c.unlockOut()
+	if err := c.writable(); err != nil {
+		return err
+	}
+	if err := c.flush(); err != nil {
+		return c.writeError(err)
+	}
+	return nil
+}
+
+// writeError makes of an error what Write returns, and ends what is to end. A
+// deadline leaves all as it was. c.out.mu is held.
+func (c *Conn) writeError(err error) error {
+	switch e := c.ended.Load(); {
+	case c.closed.Load():
+		return net.ErrClosed
+	case e != nil:
+		return *e
+	case c.deadlines.lifeOver():
+		return c.failOut(errLifetimeAlert)
+	case isTimeout(err):
+		return os.ErrDeadlineExceeded
+	case errors.Is(err, record.ErrLimit):
+		return c.failOut(err)
+	}
+	c.wipeOut(err)
+	if cause := c.pendingAlert(); cause != nil {
+		c.out.err = cause
+	}
+	return c.out.err
+}
+
+// pendingAlert looks for the alert that explains why the transport refuses our
+// bytes, without waiting for a Read that is under way and without losing data.
+func (c *Conn) pendingAlert() error {
+	if !c.in.mu.TryLock() {
+		return nil
+	}
+	defer c.in.mu.Unlock()
+	c.deadlines.boundRead(time.Now().Add(alertTimeout))
+	defer c.deadlines.boundRead(time.Time{})
+	for len(c.in.plain) == 0 && c.in.err == nil {
+		if err := c.nextRecord(); isTimeout(err) {
+			break
+		} else if err != nil {
+			c.wipeIn(err)
+		}
+	}
+	if e, ok := errors.AsType[*AlertError](c.in.err); ok && e.Remote {
+		return e
+	}
+	return nil
+}
+
+// wipe ends sending: err is what every later Write returns.
+func (out *writeHalf) wipe(err error) {
+	if out.err == nil {
+		out.err = err
+	}
+	out.sealer.Wipe()
+	if out.sender != nil {
+		out.sender.Wipe()
+	}
+}
