@@ -247,7 +247,7 @@ func TestCloseUnblocks(t *testing.T) {
 func TestTruncation(t *testing.T) {
 	const message = "a short message, and then the end"
 	cc, sc := mayflytest.Configs(t)
-	run := func(limit int64) (data []byte, err error, sent int64) {
+	run := func(limit int64) (data []byte, sent int64, err error) {
 		a, b := net.Pipe()
 		defer a.Close()
 		defer b.Close()
@@ -270,14 +270,14 @@ func TestTruncation(t *testing.T) {
 		<-done
 		_ = c.Close()
 		_ = s.Close()
-		return data, err, cut.sent
+		return data, cut.sent, err
 	}
-	data, err, whole := run(1 << 30)
+	data, whole, err := run(1 << 30)
 	if err != nil || string(data) != message {
 		t.Fatalf("uncut: %q, %v", data, err)
 	}
 	for limit := int64(0); limit < whole; limit++ {
-		data, err, _ := run(limit)
+		data, _, err := run(limit)
 		if err == nil {
 			t.Fatalf("cut at %d of %d: a clean end", limit, whole)
 		}

@@ -146,13 +146,7 @@ func boundBy(ctx context.Context, bound func(time.Time)) (stop func()) {
 	}
 }
 
-// readExpired and writeExpired report whether the caller's deadline has passed.
-func (d *deadlines) readExpired() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return expired(d.read)
-}
-
+// writeExpired reports whether the caller's deadline has passed.
 func (d *deadlines) writeExpired() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -64,6 +64,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (*Conn, 
 	if err != nil {
 		return nil, err
 	}
+	s.confirm = d.Confirm
 	if t := s.handshakeTimeout(); t > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t, ErrHandshakeTimeout)

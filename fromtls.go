@@ -79,9 +79,11 @@ func configFromTLS(t *tls.Config) (*Config, error) {
 		return nil, notCarried("MaxVersion")
 	case t.VerifyPeerCertificate != nil:
 		return nil, notCarried("VerifyPeerCertificate")
-	case t.NameToCertificate != nil: //lint:ignore SA1019 it must be refused by name
+	//lint:ignore SA1019 it must be refused by name
+	case t.NameToCertificate != nil:
 		return nil, notCarried("NameToCertificate")
-	case t.SessionTicketKey != [32]byte{}: //lint:ignore SA1019 it must be refused by name
+	//lint:ignore SA1019 it must be refused by name
+	case t.SessionTicketKey != [32]byte{}:
 		return nil, notCarried("SessionTicketKey")
 	case t.WrapSession != nil || t.UnwrapSession != nil:
 		return nil, notCarried("WrapSession and UnwrapSession")

@@ -246,7 +246,8 @@ func (l *Listener) serve() {
 // passing reports whether the inner listener may recover from err, after a wait.
 func (l *Listener) passing(err error) bool {
 	ne, ok := errors.AsType[net.Error](err)
-	if !ok || !ne.Temporary() { //lint:ignore SA1019 as net/http's Serve: there is no other word for it
+	//lint:ignore SA1019 as in net/http's Serve: there is no other word for it
+	if !ok || !ne.Temporary() {
 		return false
 	}
 	l.tellAcceptError(AcceptErrorInfo{Err: err})

@@ -153,7 +153,8 @@ func authorityNames(pool *x509.CertPool) [][]byte {
 	var names [][]byte
 	total := 0
 	seen := make(map[string]bool)
-	for _, name := range pool.Subjects() { //lint:ignore SA1019 what it lacks, system roots, is too much to send
+	//lint:ignore SA1019 what it lacks, system roots, is too much to send
+	for _, name := range pool.Subjects() {
 		if len(name) == 0 || seen[string(name)] {
 			continue
 		}

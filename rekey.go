@@ -100,6 +100,9 @@ func (c *Conn) sealKeyUpdate(b []byte, reason RekeyReason) ([]byte, error) {
 	}
 	out.owed.Store(false)
 	msg, next := out.sender.KeyUpdate(request)
+	if next == nil {
+		return b, record.ErrLimit // RFC 9846, Section 4.7.3: 2^48-1 updates
+	}
 	b, err := out.sealer.SealReserved(b, record.Handshake, msg)
 	if err != nil {
 		next.Wipe()

@@ -30,6 +30,7 @@ type settings struct {
 	suites      []suite.ID
 	groups      []kex.Group
 	keyLog      *keyLog
+	confirm     bool // Dialer.Confirm: servers that send tickets are to send them
 }
 
 // settle validates a Config for one role. host is the name in the address that

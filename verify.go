@@ -68,6 +68,7 @@ func (i *introduction) config() *handshake.Config {
 	if !s.server {
 		config.ServerName = s.sni()
 		config.RequestOCSP, config.RequestSCT = true, true
+		config.OfferTickets = s.confirm
 	}
 	if s.keyLog != nil {
 		config.KeyLog = s.keyLog.line
@@ -218,8 +219,6 @@ func (i *introduction) describe(m handshake.Summary, complete bool) tls.Connecti
 		HelloRetryRequest:  m.HelloRetry,
 		VerifiedChains:     i.peer.Chains,
 		PeerCertificates:   i.peer.Certificates,
-
-		NegotiatedProtocolIsMutual: true,
 	}
 	if m.Peer != nil {
 		state.OCSPResponse, state.SignedCertificateTimestamps = m.Peer.OCSPResponse, m.Peer.SCTs

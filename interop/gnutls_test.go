@@ -162,7 +162,8 @@ func tryGnuTLSSmallRecords(t *testing.T, c cell) {
 			func() error { return receive("us", ours, sent) },
 		)
 	} else {
-		returned := fromThem()[:100_000]
+		// Of what it cannot send in one record, gnutls-cli sends the beginning.
+		returned := fromThem()[:limit/2]
 		all(t,
 			func() error { return send("us", ours, sent) },
 			func() error { return send("the peer", p, returned) },
@@ -171,8 +172,8 @@ func tryGnuTLSSmallRecords(t *testing.T, c cell) {
 		)
 	}
 	// What the limit counts is the content and its type.
-	if in, out := tap.largest(); max(in, out) > limit+protection || min(in, out) < limit/2 {
-		t.Errorf("the largest records are of %d bytes (in) and %d bytes (out), want about %d", in, out, limit+protection)
+	if in, out := tap.largest(); max(in, out) > limit+protection || out < limit {
+		t.Errorf("the largest records are of %d bytes (in) and %d bytes (out), want at most %d", in, out, limit+protection)
 	}
 }
 

@@ -20,7 +20,6 @@ const messageHash = 254
 // A Transcript is the hash of the messages added so far. Until Select it keeps the
 // messages, as the hash is not yet known.
 type Transcript struct {
-	newHash  func() hash.Hash
 	hash     hash.Hash // nil until Select
 	buffered []byte
 }
@@ -39,7 +38,7 @@ func (t *Transcript) Add(msg []byte) {
 
 // Select chooses the hash, once.
 func (t *Transcript) Select(newHash func() hash.Hash) {
-	t.newHash, t.hash = newHash, newHash()
+	t.hash = newHash()
 	t.hash.Write(t.buffered)
 	t.buffered = nil
 }

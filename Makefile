@@ -1,0 +1,47 @@
+# make wraps the commands; none of them needs make.
+
+GO      ?= go
+FUZZTIME ?= 30s
+
+# The packages whose coverage is held to at least 85 %.
+CORE = ./record ./transcript ./handshake ./internal/...
+
+.PHONY: all demo test race secret interop check lint vuln cover fuzz peers
+
+all: check
+
+demo: # the main job, in one minute
+	$(GO) run ./cmd/mayfly demo
+
+test: # everything that needs no other program; interop with what is found
+	$(GO) test ./...
+
+race:
+	$(GO) test -race -shuffle=on ./...
+
+secret: # the build whose runtime erases what functions on secrets leave behind
+	GOEXPERIMENT=runtimesecret $(GO) test ./...
+
+interop: # the matrix; a peer that is missing is a failure
+	MAYFLY_REQUIRE_PEERS=1 $(GO) test -count=1 -v ./interop
+
+lint:
+	test -z "$$(gofmt -l .)"
+	$(GO) vet ./...
+	$(GO) tool -modfile=tools/go.mod staticcheck ./...
+	$(GO) mod tidy -diff
+	cd tools && $(GO) mod tidy -diff
+
+vuln:
+	$(GO) tool -modfile=tools/go.mod govulncheck ./...
+
+cover:
+	./.ci/cover $(CORE)
+
+fuzz:
+	./.ci/fuzz $(FUZZTIME)
+
+check: lint test race secret cover
+
+peers: # the programs of others, on Debian and its kin
+	./.ci/peers
