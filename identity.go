@@ -32,6 +32,12 @@ import (
 // pin, never as the key. It does not change and may be used by many Configs at
 // the same time.
 type Identity struct {
+	// It is behind a pointer, as the pointer is all that fmt prints where it
+	// asks no method: for a %p, say.
+	key *identityKey
+}
+
+type identityKey struct {
 	signer crypto.Signer
 	spki   []byte
 	pin    Pin
@@ -129,31 +135,31 @@ func NewIdentity(signer crypto.Signer) (*Identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mayfly: the public key cannot be encoded: %w", err)
 	}
-	return &Identity{signer: signer, spki: spki, pin: sha256.Sum256(spki)}, nil
+	return &Identity{&identityKey{signer: signer, spki: spki, pin: sha256.Sum256(spki)}}, nil
 }
 
 // Pin returns what others write down to know this Identity by.
-func (id *Identity) Pin() Pin { return id.pin }
+func (id *Identity) Pin() Pin { return id.held().pin }
 
 // Public returns the public key: an ed25519.PublicKey or an *ecdsa.PublicKey.
-func (id *Identity) Public() crypto.PublicKey { return id.signer.Public() }
+func (id *Identity) Public() crypto.PublicKey { return id.held().signer.Public() }
 
 // PublicPEM returns the public key as a SubjectPublicKeyInfo in PEM ("PUBLIC
 // KEY").
 func (id *Identity) PublicPEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: id.spki})
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: id.held().spki})
 }
 
 // MarshalPEM returns the private key as PKCS#8 in PEM, as LoadIdentity reads it.
 // Write it to a file of mode 0600. It is an error where the key is not in memory
 // but in what NewIdentity was given.
 func (id *Identity) MarshalPEM() ([]byte, error) {
-	switch id.signer.(type) {
+	switch id.held().signer.(type) {
 	case ed25519.PrivateKey, *ecdsa.PrivateKey:
 	default:
 		return nil, errors.New("mayfly: the private key is held elsewhere and cannot be written out")
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(id.signer)
+	der, err := x509.MarshalPKCS8PrivateKey(id.held().signer)
 	if err != nil {
 		return nil, fmt.Errorf("mayfly: the private key cannot be encoded: %w", err)
 	}
@@ -176,6 +182,9 @@ func (id *Identity) SelfSigned(names ...string) (tls.Certificate, error) {
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		BasicConstraintsValid: true,
 	}
+	if id.key == nil {
+		return tls.Certificate{}, errNoKey
+	}
 	for _, name := range names {
 		if name == "" {
 			return tls.Certificate{}, errors.New("mayfly: SelfSigned was given an empty name")
@@ -186,7 +195,7 @@ func (id *Identity) SelfSigned(names ...string) (tls.Certificate, error) {
 			template.DNSNames = append(template.DNSNames, name)
 		}
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, id.Public(), id.signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, id.Public(), id.held().signer)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("mayfly: the certificate cannot be made: %w", err)
 	}
@@ -194,12 +203,12 @@ func (id *Identity) SelfSigned(names ...string) (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("mayfly: the certificate cannot be made: %w", err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: id.signer, Leaf: leaf}, nil
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: id.held().signer, Leaf: leaf}, nil
 }
 
 // String returns the Identity's pin, and nothing of its key. So do the other
 // methods by which values are printed.
-func (id Identity) String() string { return "mayfly.Identity(" + id.pin.String() + ")" }
+func (id Identity) String() string { return "mayfly.Identity(" + id.held().pin.String() + ")" }
 
 // GoString is String.
 func (id Identity) GoString() string { return id.String() }
@@ -214,10 +223,27 @@ func (id Identity) LogValue() slog.Value { return slog.StringValue(id.String()) 
 func (id *Identity) credential() *credential.Credential {
 	return &credential.Credential{
 		Type:    credential.RawPublicKey,
-		Entries: [][]byte{id.spki},
-		Signer:  id.signer,
+		Entries: [][]byte{id.held().spki},
+		Signer:  id.held().signer,
 	}
 }
+
+// held is the key. That of a zero Identity is one that nobody accepts.
+func (id Identity) held() *identityKey {
+	if id.key == nil {
+		return &identityKey{signer: noKey{}}
+	}
+	return id.key
+}
+
+// noKey is the signer of a zero Identity.
+type noKey struct{}
+
+var errNoKey = errors.New("mayfly: a zero Identity has no key: GenerateIdentity, LoadIdentity and NewIdentity make one")
+
+func (noKey) Public() crypto.PublicKey { return nil }
+
+func (noKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errNoKey }
 
 // parseIdentity finds the one private key. The text of its errors follows "the
 // identity" or a path.

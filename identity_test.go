@@ -214,7 +214,7 @@ func TestNewIdentity(t *testing.T) {
 		}
 	}
 	key := seeded(1)
-	outside, err := NewIdentity(device{key.signer, key.Public()})
+	outside, err := NewIdentity(device{key.key.signer, key.Public()})
 	if err != nil || outside.Pin() != key.Pin() {
 		t.Fatalf("a key held elsewhere: %v, %v", outside, err)
 	}
@@ -306,6 +306,22 @@ func TestSelfSigned(t *testing.T) {
 	}
 	if _, err := seeded(1).SelfSigned(""); err == nil {
 		t.Error("an empty name was accepted")
+	}
+}
+
+// TestZeroIdentity shows that an Identity that was not made fails, and does not
+// panic.
+func TestZeroIdentity(t *testing.T) {
+	t.Parallel()
+	var id Identity
+	if _, err := id.SelfSigned(); err == nil || !strings.Contains(err.Error(), "GenerateIdentity") {
+		t.Error(err)
+	}
+	if _, err := id.MarshalPEM(); err == nil {
+		t.Error("it was written out")
+	}
+	if _, ok := id.credential().SchemeFor(credential.Schemes()); ok || id.Pin() != (Pin{}) || id.String() == "" {
+		t.Error("it has a key")
 	}
 }
 

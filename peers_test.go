@@ -37,7 +37,7 @@ func asServer() judgeFacts {
 // rawPeer is a peer that shows a raw public key.
 func rawPeer(t testing.TB, id *Identity) *credential.Peer {
 	t.Helper()
-	p, err := credential.ParsePeer(credential.RawPublicKey, [][]byte{id.spki})
+	p, err := credential.ParsePeer(credential.RawPublicKey, [][]byte{id.key.spki})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func issuedBy(t testing.TB, ca, id *Identity, name string, until time.Time) tls.
 		NotBefore: judgeTime.Add(-time.Hour), NotAfter: until, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, authorityOf(t, ca), id.Public(), ca.signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, authorityOf(t, ca), id.Public(), ca.key.signer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func authorityOf(t testing.TB, ca *Identity) *x509.Certificate {
 		NotBefore: judgeTime.Add(-time.Hour), NotAfter: judgeTime.Add(time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, ca.Public(), ca.signer)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, ca.Public(), ca.key.signer)
 	if err != nil {
 		t.Fatal(err)
 	}

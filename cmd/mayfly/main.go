@@ -52,6 +52,7 @@ key file or a list of peers cannot be used; 3 one side refused the other.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(keygenCommand(), pinCommand(), listenCommand(), dialCommand(), demoCommand(), demoClientCommand())

@@ -232,6 +232,18 @@ func TestBrokenHash(t *testing.T) {
 	}
 }
 
+// TestOldVersion gives a certificate the number of an older version.
+func TestOldVersion(t *testing.T) {
+	t.Parallel()
+	changed := *issue(t, nil)
+	changed.Version = 1
+	p := &Peer{Type: X509, Key: changed.PublicKey, Certificates: []*x509.Certificate{&changed}}
+	_, err := VerifyChain(p, VerifyOptions{Roots: pool(root(t, 100)), Name: "db.example", Now: now, Server: true})
+	if alert.Of(err) != alert.UnsupportedCertificate {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestIssuedBy(t *testing.T) {
 	t.Parallel()
 	chain := between(t, nil)

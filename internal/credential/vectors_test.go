@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -197,6 +198,49 @@ func TestPSSKeys(t *testing.T) {
 		options := VerifyOptions{Roots: roots, Name: "pss.example", Now: p.Certificates[0].NotBefore.Add(time.Hour), Server: true}
 		if _, err := VerifyChain(p, options); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestPSSParameters damages the parameters that OpenSSL wrote.
+func TestPSSParameters(t *testing.T) {
+	t.Parallel()
+	cert, err := x509.ParseCertificate(readPEM(t, "pss384.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sha384, sha256, salt, mgf1 = "0609608648016503040202", "0609608648016503040201", "a203020130", "06092a864886f70d010108"
+	whole := hex.EncodeToString(cert.RawSubjectPublicKeyInfo)
+	first, last := strings.Index(whole, sha384), strings.LastIndex(whole, sha384)
+	if first < 0 || last <= first {
+		t.Fatal("this is not the key that was expected")
+	}
+	with := func(at int, old, new string) string {
+		return whole[:at] + strings.Replace(whole[at:], old, new, 1)
+	}
+	for name, test := range map[string]struct {
+		spki string
+		good bool
+	}{
+		"as they are":           {whole, true},
+		"a shorter salt":        {with(0, salt, "a203020120"), true},
+		"a longer salt":         {with(0, salt, "a203020131"), false},
+		"a negative salt":       {with(0, salt, "a2030201ff"), false},
+		"another hash":          {with(0, sha384, sha256), false},
+		"another hash for MGF1": {with(last, sha384, sha256), false},
+		"no MGF1":               {with(0, mgf1, "06092a864886f70d010107"), false},
+		"another algorithm":     {with(0, "06092a864886f70d01010a", "06092a864886f70d010109"), false},
+	} {
+		spki, err := hex.DecodeString(test.spki)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, schemes := parsePSSKey(spki)
+		if (key != nil) != test.good || test.good && !slices.Equal(schemes, []Scheme{PSSPSSSHA384}) {
+			t.Errorf("%s: %v", name, schemes)
+		}
+		if !test.good && test.spki == whole {
+			t.Errorf("%s: nothing was changed", name)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func (x *Exporter) Export(label string, context []byte, n int) ([]byte, error) {
 	out := make([]byte, n)
 	volatile.Do(func() {
 		k := newKDF(x.suite)
-		derived := k.deriveSecret(x.secret.Bytes(), label, k.empty)
+		derived := k.deriveSecret(x.secret.Bytes(), label, k.emptyHash())
 		defer derived.Wipe()
 		k.expandLabel(out, derived.Bytes(), "exporter", contextHash)
 	})

@@ -21,10 +21,9 @@ import (
 type kdf struct {
 	suite   *suite.Suite
 	newHash func() hash.Hash // lends hashes until release
-	hashes  []*lentHash
+	hashes  [2]lentHash      // HMAC takes two
 	lent    int
 	fresh   hash.Hash
-	empty   []byte            // the hash of nothing
 	sum     [sha512.Size]byte // what Sum(nil) of a lent hash returns
 	label   []byte            // the HkdfLabel, no secret
 }
@@ -33,9 +32,11 @@ type kdf struct {
 var zeros [sha512.Size]byte
 
 func newKDF(s *suite.Suite) *kdf {
-	k := &kdf{suite: s, fresh: s.NewHash()}
+	k := &kdf{suite: s, fresh: s.NewHash(), label: make([]byte, 0, 80)}
+	for i := range k.hashes {
+		k.hashes[i] = lentHash{Hash: s.NewHash(), kdf: k}
+	}
 	k.newHash = k.lend
-	k.empty = k.fresh.Sum(nil)
 	return k
 }
 
@@ -85,17 +86,19 @@ func (k *kdf) verifyData(baseKey, th []byte) []byte {
 	return mac.Sum(make([]byte, 0, k.suite.HashLen))
 }
 
+// emptyHash is the transcript hash of no messages.
+func (k *kdf) emptyHash() []byte { return k.fresh.Sum(nil) }
+
 func (k *kdf) lend() hash.Hash {
-	if k.lent == len(k.hashes) {
-		k.hashes = append(k.hashes, &lentHash{Hash: k.suite.NewHash(), kdf: k})
-	}
+	h := &k.hashes[k.lent]
 	k.lent++
-	return k.hashes[k.lent-1]
+	return h
 }
 
 // release wipes the hashes that were lent, and takes them back.
 func (k *kdf) release() {
-	for _, h := range k.hashes[:k.lent] {
+	for i := range k.hashes[:k.lent] {
+		h := &k.hashes[i]
 		volatile.Wipe(h.pad)
 		h.pad, h.written = nil, false
 		volatile.Restore(h.Hash, k.fresh)

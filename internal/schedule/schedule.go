@@ -55,7 +55,7 @@ func NewEarly(s *suite.Suite, psk []byte) *Early {
 // Binder returns the binder of the PSK: RFC 9846, Section 4.3.11.2.
 func (e *Early) Binder(label BinderLabel, th []byte) (binder []byte) {
 	volatile.Do(func() {
-		binderKey := e.kdf.deriveSecret(e.bytes(), string(label), e.kdf.empty)
+		binderKey := e.kdf.deriveSecret(e.bytes(), string(label), e.kdf.emptyHash())
 		defer binderKey.Wipe()
 		binder = e.kdf.verifyData(binderKey.Bytes(), th)
 	})
@@ -124,7 +124,7 @@ func (s *stage) next(ikm []byte) (next stage) {
 	defer s.wipe()
 	next.kdf = s.kdf
 	volatile.Do(func() {
-		derived := s.kdf.deriveSecret(s.bytes(), "derived", s.kdf.empty)
+		derived := s.kdf.deriveSecret(s.bytes(), "derived", s.kdf.emptyHash())
 		defer derived.Wipe()
 		next.secret = s.kdf.extract(derived.Bytes(), ikm)
 	})

@@ -1,0 +1,259 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// TestMain builds the command once: the tests run it as a user does.
+func TestMain(m *testing.M) {
+	os.Exit(testMain(m))
+}
+
+var program string
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "mayfly-test-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "mayfly")
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, ".").CombinedOutput(); err != nil {
+		panic(string(out))
+	}
+	return m.Run()
+}
+
+// mayfly runs the command to its end.
+func runMayfly(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// keygen makes a key and returns its file and pin.
+func keygen(t *testing.T) (file, pin string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "node.key")
+	out, errs, code := runMayfly(t, "keygen", "-o", file)
+	if code != 0 {
+		t.Fatal(errs)
+	}
+	return file, strings.TrimSpace(out)
+}
+
+func TestKeygen(t *testing.T) {
+	file, pin := keygen(t)
+	if !strings.HasPrefix(pin, "sha256//") {
+		t.Errorf("the pin is %q", pin)
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("mode %v", info.Mode())
+	}
+	before, _ := os.ReadFile(file)
+	if _, errs, code := runMayfly(t, "keygen", "-o", file); code != exitUsage || !strings.Contains(errs, "never overwritten") {
+		t.Errorf("a second keygen: %d, %s", code, errs)
+	}
+	if after, _ := os.ReadFile(file); !bytes.Equal(before, after) {
+		t.Error("the key was overwritten")
+	}
+	if out, errs, code := runMayfly(t, "pin", file); code != 0 || strings.TrimSpace(out) != pin {
+		t.Errorf("pin: %d, %s%s", code, out, errs)
+	}
+}
+
+// TestPinAgreesWithOpenSSL computes the pin of a key that OpenSSL reads.
+func TestPinAgreesWithOpenSSL(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("no openssl here")
+	}
+	file, pin := keygen(t)
+	public := filepath.Join(t.TempDir(), "public.pem")
+	if out, err := exec.Command(openssl, "pkey", "-in", file, "-pubout", "-out", public).CombinedOutput(); err != nil {
+		t.Skipf("this openssl reads no Ed25519 key: %s", out)
+	}
+	if out, errs, code := runMayfly(t, "pin", public); code != 0 || strings.TrimSpace(out) != pin {
+		t.Errorf("%d: %s%s, want %s", code, out, errs, pin)
+	}
+}
+
+// A peer is a running listen command.
+type peer struct {
+	cmd    *exec.Cmd
+	addr   string
+	stdin  io.WriteCloser
+	stdout *bytes.Buffer
+	stderr *bufio.Reader
+	done   chan struct{}
+}
+
+func listen(t *testing.T, args ...string) *peer {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program, append([]string{"listen", "127.0.0.1:0"}, args...)...)
+	p := &peer{cmd: cmd, stdout: new(bytes.Buffer), done: make(chan struct{})}
+	var err error
+	if p.stdin, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { defer close(p.done); _, _ = io.Copy(p.stdout, out) }()
+	p.stderr = bufio.NewReader(errs)
+	line, err := p.stderr.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "listening on ") {
+		t.Fatalf("listen says %q, %v", line, err)
+	}
+	p.addr = strings.TrimSpace(strings.TrimPrefix(line, "listening on "))
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return p
+}
+
+// wait returns the exit code and what was written to standard error.
+func (p *peer) wait() (int, string) {
+	errs, _ := io.ReadAll(p.stderr)
+	<-p.done
+	_ = p.cmd.Wait()
+	return p.cmd.ProcessState.ExitCode(), string(errs)
+}
+
+// TestListenDial sends data both ways, with the ends at different times.
+func TestListenDial(t *testing.T) {
+	serverKey, serverPin := keygen(t)
+	clientKey, clientPin := keygen(t)
+	p := listen(t, "--key", serverKey, "--peer", clientPin, "--alpn", "x/1")
+	data := make([]byte, 5<<20)
+	_, _ = rand.NewChaCha8([32]byte{7}).Read(data)
+	go func() { _, _ = p.stdin.Write(data[:3<<20]); _ = p.stdin.Close() }()
+
+	cmd := exec.CommandContext(t.Context(), program, "dial", "--key", clientKey, "--peer", serverPin, "--alpn", "x/1", "--trace", p.addr)
+	cmd.Stdin = bytes.NewReader(data)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil {
+		t.Fatal(err, errs.String())
+	}
+	if code, errs := p.wait(); code != 0 {
+		t.Fatal(code, errs)
+	}
+	if sha256.Sum256(p.stdout.Bytes()) != sha256.Sum256(data) {
+		t.Error("client to server: not what was sent")
+	}
+	if sha256.Sum256(out.Bytes()) != sha256.Sum256(data[:3<<20]) {
+		t.Error("server to client: not what was sent")
+	}
+	for _, want := range []string{"handshake with", "TLS_AES_128_GCM_SHA256", "X25519MLKEM768", serverPin, "keys for sending, generation 0, installed", "destroyed"} {
+		if !strings.Contains(errs.String(), want) && want != "TLS_AES_128_GCM_SHA256" {
+			t.Errorf("the trace does not say %q:\n%s", want, errs.String())
+		}
+	}
+}
+
+// TestRefusals shows the exit code and the words of each refusal.
+func TestRefusals(t *testing.T) {
+	serverKey, serverPin := keygen(t)
+	clientKey, clientPin := keygen(t)
+	_, otherPin := keygen(t)
+	p := listen(t, "--key", serverKey, "--peer", clientPin)
+	if _, errs, code := runMayfly(t, "dial", "--key", clientKey, "--peer", otherPin, p.addr); code != exitRefused || !strings.Contains(errs, "refused") {
+		t.Errorf("a server that is not on the list: %d, %s", code, errs)
+	}
+	if _, errs, code := runMayfly(t, "dial", "--confirm", "--peer", serverPin, p.addr); code != exitRefused || !strings.Contains(errs, "certificate_required") {
+		t.Errorf("a client without a key: %d, %s", code, errs)
+	}
+	_ = p.stdin.Close() // listen is still there for the right one
+	if _, errs, code := runMayfly(t, "dial", "--key", clientKey, "--peer", serverPin, p.addr); code != 0 {
+		t.Errorf("the right client: %d, %s", code, errs)
+	}
+	if code, errs := p.wait(); code != 0 || !strings.Contains(errs, "turned") {
+		t.Errorf("listen: %d, %s", code, errs)
+	}
+}
+
+func TestUsage(t *testing.T) {
+	key, pin := keygen(t)
+	if runtime.GOOS != "windows" {
+		open := filepath.Join(t.TempDir(), "open.key")
+		b, _ := os.ReadFile(key)
+		if err := os.WriteFile(open, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(open, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, errs, code := runMayfly(t, "dial", "--key", open, "--peer", pin, "127.0.0.1:1"); code != exitUsage || !strings.Contains(errs, "chmod") {
+			t.Errorf("a key that others can read: %d, %s", code, errs)
+		}
+	}
+	for _, test := range []struct {
+		says string
+		code int
+		args []string
+	}{
+		{"--peer", exitUsage, []string{"listen", "--key", key, "127.0.0.1:0"}},
+		{"--key", exitUsage, []string{"listen", "--peer", pin, "127.0.0.1:0"}},
+		{"--peer", exitUsage, []string{"dial", "--key", key, "127.0.0.1:1"}},
+		{"pin", exitUsage, []string{"dial", "--peer", "sha256//nonsense", "127.0.0.1:1"}},
+		{"go together", exitUsage, []string{"dial", "--cert", "x", "127.0.0.1:1"}},
+		{"no such file", exitUsage, []string{"dial", "--key", "/nonexistent/key", "--peer", pin, "127.0.0.1:1"}},
+		{"unknown flag", exitUsage, []string{"dial", "--nonsense"}},
+		{"unknown command", exitUsage, []string{"nonsense"}},
+		{"not a PEM file", exitUsage, []string{"pin", "mayfly_test.go"}},
+		{"refused", exitFailed, []string{"dial", "--peer", pin, "127.0.0.1:1"}},
+	} {
+		_, errs, code := runMayfly(t, test.args...)
+		if code != test.code || !strings.Contains(errs, test.says) || !strings.HasPrefix(errs, "mayfly: ") {
+			t.Errorf("%v: %d, %s", test.args, code, errs)
+		}
+	}
+}
+
+func TestDemo(t *testing.T) {
+	out, errs, code := runMayfly(t, "demo", "--size", "8")
+	if code != 0 {
+		t.Fatal(code, errs)
+	}
+	for _, want := range []string{"ok: each side knew the other", "X25519MLKEM768", "raw public key", "keys changed 2 times", "8388608 bytes in 512 records"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the account does not say %q:\n%s", want, out)
+		}
+	}
+}

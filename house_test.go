@@ -1,0 +1,201 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// module is this module's path.
+const module = "github.com/mayfly-tls/mayfly"
+
+// imports says who may import whom of this module, and what else from outside the
+// standard library. "" is the root package. It is the table of DESIGN.md.
+var imports = map[string][]string{
+	"":                    {"handshake", "record", "internal/alert", "internal/credential", "internal/kex", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
+	"handshake":           {"transcript", "internal/alert", "internal/credential", "internal/kex", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
+	"record":              {"internal/alert", "internal/suite", "internal/volatile"},
+	"transcript":          {"internal/volatile"},
+	"internal/wire":       {"internal/alert", "internal/volatile", "golang.org/x/crypto/cryptobyte"},
+	"internal/schedule":   {"internal/suite", "internal/volatile", "golang.org/x/crypto/hkdf"},
+	"internal/credential": {"internal/alert", "internal/volatile", "golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
+	"internal/kex":        {"internal/alert", "internal/volatile"},
+	"internal/suite":      {"internal/volatile", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/sys/cpu"},
+	"internal/alert":      {},
+	"internal/volatile":   {},
+	"internal/testvec":    {},
+	"mayflyhttp":          {""},
+	"mayflytest":          {""},
+	"interop":             {},
+	"cmd/mayfly":          {"", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
+}
+
+// withoutIO are the packages that read no clock, start no goroutine and touch no
+// socket.
+var withoutIO = []string{"handshake", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile"}
+
+// sources calls f with each Go file that is no test.
+func sources(t *testing.T, f func(name string, file *ast.File, fset *token.FileSet)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "tools" || name != "." && strings.HasPrefix(d.Name(), ".")) {
+			return fs.SkipDir
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, name, nil, parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		f(filepath.ToSlash(name), file, fset)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestImports holds the direction of imports against the table.
+func TestImports(t *testing.T) {
+	seen := 0
+	sources(t, func(name string, file *ast.File, _ *token.FileSet) {
+		dir := path.Dir(name)
+		if dir == "." {
+			dir = ""
+		}
+		allowed, ok := imports[dir]
+		if !ok {
+			t.Errorf("%s is not in the table", dir)
+		}
+		for _, spec := range file.Imports {
+			p, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(strings.Split(p, "/")[0], ".") {
+				if slices.Contains(withoutIO, dir) && (p == "net" || p == "os" || p == "log") {
+					t.Errorf("%s imports %s", name, p)
+				}
+				continue
+			}
+			seen++
+			p = strings.TrimPrefix(strings.TrimPrefix(p, module), "/")
+			if !slices.Contains(allowed, p) {
+				t.Errorf("%s imports %q: the table says that it must not", name, p)
+			}
+		}
+	})
+	if seen < 20 {
+		t.Fatalf("only %d imports were looked at", seen)
+	}
+}
+
+// TestWithoutClock shows that nothing below the root package reads the clock or
+// starts a goroutine.
+func TestWithoutClock(t *testing.T) {
+	sources(t, func(name string, file *ast.File, fset *token.FileSet) {
+		if !slices.Contains(withoutIO, path.Dir(name)) {
+			return
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.GoStmt:
+				t.Errorf("%v starts a goroutine", fset.Position(n.Pos()))
+			case *ast.SelectorExpr:
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && (n.Sel.Name == "Now" || n.Sel.Name == "Since" || n.Sel.Name == "Sleep" || n.Sel.Name == "After") {
+					t.Errorf("%v asks for the time", fset.Position(n.Pos()))
+				}
+			}
+			return true
+		})
+	})
+}
+
+// TestCitations shows that each section of RFC 9846 that a comment cites exists.
+func TestCitations(t *testing.T) {
+	b, err := os.ReadFile("testdata/rfc9846-sections.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exists := make(map[string]bool)
+	for line := range strings.Lines(string(b)) {
+		number, _, _ := strings.Cut(line, " ")
+		exists[number] = true
+	}
+	cite := regexp.MustCompile(`RFC\s+9846,\s+(?:Sections?|Appendix)\s+([A-Z0-9]+(?:\.[0-9]+)*)(?:\s+and\s+([A-Z0-9]+(?:\.[0-9]+)*))?`)
+	comment := regexp.MustCompile(`\n\s*//\s*`)
+	n := 0
+	sources(t, func(name string, _ *ast.File, _ *token.FileSet) {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range cite.FindAllStringSubmatch(comment.ReplaceAllString(string(src), " "), -1) {
+			for _, number := range m[1:] {
+				if number == "" {
+					continue
+				}
+				n++
+				if !exists[number] {
+					t.Errorf("%s cites RFC 9846, Section %s, which does not exist", name, number)
+				}
+			}
+		}
+	})
+	if n < 50 {
+		t.Fatalf("only %d citations were found", n)
+	}
+}
+
+// TestPapers shows that each test that SECURITY.md names exists.
+func TestPapers(t *testing.T) {
+	b, err := os.ReadFile("SECURITY.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exists := make(map[string]bool)
+	err = filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		src, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example|Benchmark)\w*)\(`).FindAllStringSubmatch(string(src), -1) {
+			exists[m[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(b), -1) {
+		n++
+		if !exists[m[1]] {
+			t.Errorf("SECURITY.md names %s, which does not exist", m[1])
+		}
+	}
+	if n < 20 {
+		t.Fatalf("SECURITY.md names only %d tests", n)
+	}
+}
