@@ -74,7 +74,7 @@ func (c *Conn) sayGoodbye() error {
 		return nil // unlockOut sends the alert
 	}
 	if c.out.err == nil {
-		c.sealAlert(alert.CloseNotify)
+		c.sealCloseNotify()
 	}
 	if owing := c.out.owing; c.flush() != nil && owing {
 		return errLost
@@ -125,7 +125,7 @@ func (c *Conn) CloseWrite() error {
 		return c.writeError(err)
 	}
 	if c.out.err == nil {
-		c.sealAlert(alert.CloseNotify)
+		c.sealCloseNotify()
 		c.wipeOut(ErrWriteClosed)
 		if err := c.flush(); err != nil {
 			return c.writeError(err)
@@ -257,6 +257,17 @@ func (c *Conn) finishOut() {
 	if half, ok := c.inner.(interface{ CloseWrite() error }); ok {
 		_ = half.CloseWrite()
 	}
+}
+
+// sealCloseNotify puts a close_notify behind what is pending, and before it the
+// KeyUpdate that the peer may be waiting for. c.out.mu is held.
+func (c *Conn) sealCloseNotify() {
+	if c.out.owed.Load() {
+		if b, err := c.sealKeyUpdate(c.out.pending, RekeyOwed); err == nil {
+			c.out.pending = b
+		}
+	}
+	c.sealAlert(alert.CloseNotify)
 }
 
 // sealAlert puts an alert behind what is pending. c.out.mu is held.

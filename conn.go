@@ -316,11 +316,12 @@ func (c *Conn) complete() {
 	}
 }
 
-// greet sends the client a first record, an empty one: that is how a client
-// whose Dialer.Confirm is set learns that the server has accepted it. It is not
-// waited for, as a client may be writing and not reading.
+// greet sends the client a first record: that is how a client whose
+// Dialer.Confirm is set learns that the server has accepted it. It is a
+// KeyUpdate, which every client takes; an empty record, which says as much, makes
+// Java's give up. It is not waited for, as a client may be writing and not reading.
 func (c *Conn) greet() {
-	b, err := c.out.sealer.Seal(c.out.pending, record.ApplicationData, nil)
+	b, err := c.sealKeyUpdate(c.out.pending, RekeyGreeting)
 	if err != nil {
 		return // the next Write will say so
 	}
@@ -363,6 +364,7 @@ func (c *Conn) apply(events []handshake.Event) error {
 		case handshake.Complete:
 			// The pump asks the machine.
 		case handshake.PeerUpdated:
+			c.confirmed = true
 			c.peerUpdated(e.Requested, e.Generation)
 		case handshake.Ticket:
 			// RFC 9846, Section 4.7.1: a client may ignore it.

@@ -35,8 +35,8 @@ type Dialer struct {
 	// handshake. In TLS 1.3 a client is done before the server has judged it:
 	// without Confirm, a refusal of the client's key comes with the first Read,
 	// or after some Writes. With it, DialContext returns the refusal as an
-	// *AlertError. Every mayfly server sends a record at once; other servers
-	// send session tickets, or nothing until they have something to say, in
+	// *AlertError. Every mayfly server sends a record at once (a KeyUpdate);
+	// other servers send session tickets, or nothing until they have something to say, in
 	// which case DialContext waits until ctx or Config.HandshakeTimeout ends.
 	Confirm bool
 }
