@@ -210,6 +210,7 @@ func isRemote(err error) bool {
 func (c *Conn) end(e *AlertError) {
 	var err error = e
 	c.ended.CompareAndSwap(nil, &err)
+	c.keys.wipe()
 	c.finish()
 }
 

@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
+	"encoding/pem"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -17,6 +18,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/mayfly-tls/mayfly"
 )
 
 // TestMain builds the command once: the tests run it as a user does.
@@ -184,6 +187,46 @@ func TestListenDial(t *testing.T) {
 		if !strings.Contains(errs.String(), want) && want != "TLS_AES_128_GCM_SHA256" {
 			t.Errorf("the trace does not say %q:\n%s", want, errs.String())
 		}
+	}
+}
+
+// TestX509 joins a server with a certificate to a client that knows the authority,
+// by way of the server's list of pins.
+func TestX509(t *testing.T) {
+	id, err := mayfly.GenerateIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := id.SelfSigned("db.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := id.MarshalPEM()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile, list := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "peers")
+	clientKey, clientPin := keygen(t)
+	chain := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})
+	for name, content := range map[string][]byte{certFile: chain, keyFile: key, list: []byte(clientPin + " alice\n")} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, errs, code := runMayfly(t, "pin", certFile); code != 0 || strings.TrimSpace(out) != id.Pin().String() {
+		t.Errorf("the certificate's pin: %d, %s%s", code, out, errs)
+	}
+	p := listen(t, "--cert", certFile, "--cert-key", keyFile, "--peers", list)
+	_ = p.stdin.Close()
+	if _, errs, code := runMayfly(t, "dial", "--key", clientKey, "--ca", certFile, "--name", "web.example", p.addr); code != exitRefused {
+		t.Errorf("the wrong name: %d, %s", code, errs)
+	}
+	if _, errs, code := runMayfly(t, "dial", "--key", clientKey, "--ca", certFile, "--name", "db.example", p.addr); code != 0 {
+		t.Errorf("%d, %s", code, errs)
+	}
+	if code, errs := p.wait(); code != 0 {
+		t.Errorf("listen: %d, %s", code, errs)
 	}
 }
 

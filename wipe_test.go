@@ -1,0 +1,109 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"errors"
+	"io"
+	"net"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/mayfly-tls/mayfly/record"
+)
+
+// wiped reports whether nothing of a connection's keys is left where the library
+// knows of them.
+func wiped(h halves) bool {
+	h.in.mu.Lock()
+	defer h.in.mu.Unlock()
+	h.out.mu.Lock()
+	defer h.out.mu.Unlock()
+	h.keys.mu.Lock()
+	defer h.keys.mu.Unlock()
+	_, err := h.out.sealer.Seal(nil, record.ApplicationData, nil)
+	return err != nil && !h.in.opener.Protected() && h.keys.exporter == nil && h.keys.machine == nil &&
+		len(h.in.plain) == 0
+}
+
+// TestWipedAfter ends a connection in each way, and looks for its keys.
+func TestWipedAfter(t *testing.T) {
+	for name, end := range map[string]func(victim, hostile *Conn){
+		"Close": func(victim, _ *Conn) { _ = victim.Close() },
+		"a fatal alert": func(victim, hostile *Conn) {
+			go func() { _ = hostile.hostile(record.Alert, []byte{2, 40}) }()
+			_, _ = victim.Read(make([]byte, 1))
+		},
+		"a forged record": func(victim, hostile *Conn) {
+			go func() {
+				_, _ = hostile.inner.Write(append([]byte{23, 3, 3, 0, 32}, make([]byte, 32)...))
+				_, _ = io.Copy(io.Discard, hostile.inner)
+			}()
+			_, _ = victim.Read(make([]byte, 1))
+		},
+		"Close with data unread": func(victim, hostile *Conn) {
+			go func() { _, _ = hostile.Write([]byte("two bytes and more")) }()
+			_, _ = victim.Read(make([]byte, 2))
+			_ = victim.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			victim, hostile := hostilePair(t)
+			h := halves{in: victim.in, out: victim.out, keys: victim.keys}
+			if wiped(h) {
+				t.Fatal("there is nothing to wipe: the test shows nothing")
+			}
+			go func() { _, _ = io.Copy(io.Discard, hostile.inner) }()
+			end(victim, hostile)
+			if !wiped(h) {
+				t.Error("keys are left")
+			}
+		})
+	}
+}
+
+// TestWipedWhenDropped forgets a connection without Close.
+func TestWipedWhenDropped(t *testing.T) {
+	id, err := GenerateIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := net.Pipe()
+	defer a.Close()
+	defer b.Close()
+	h, over := dropped(t, a, b, id)
+	for range 500 {
+		runtime.GC()
+		select {
+		case <-over:
+			if !wiped(h) {
+				t.Error("keys are left")
+			}
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	t.Fatal("the connection was never found")
+}
+
+// dropped makes a connection that nothing leads to but its halves.
+func dropped(t *testing.T, a, b net.Conn, id *Identity) (halves, <-chan struct{}) {
+	t.Helper()
+	c := Client(a, &Config{Peers: Pins(id.Pin().String())})
+	done := make(chan error, 1)
+	go func() {
+		s := Server(b, &Config{Identity: id, Peers: NoClientAuth()})
+		done <- s.Handshake()
+	}()
+	if err := errors.Join(c.Handshake(), c.confirm(t.Context()), <-done); err != nil {
+		t.Fatal(err)
+	}
+	h := halves{in: c.in, out: c.out, keys: c.keys}
+	if wiped(h) {
+		t.Fatal("there is nothing to wipe: the test shows nothing")
+	}
+	return h, c.over
+}
