@@ -8,13 +8,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync/atomic"
 	"time"
@@ -100,41 +98,42 @@ func demo(ctx context.Context, out, stderr io.Writer, dir string, size int64) er
 	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
 	defer cancel()
-	client := exec.CommandContext(ctx, self, "demo-client", ln.Addr().String(), clientFile, serverKey.Pin().String(), dir)
-	client.Stderr = stderr
-	answer, err := client.StdoutPipe()
+	child, err := startSecond(ctx, stderr, self, ln.Addr().String(), clientFile, serverKey.Pin().String(), dir)
 	if err != nil {
 		return err
 	}
-	if err := client.Start(); err != nil {
-		return err
-	}
-	defer context.AfterFunc(ctx, func() { _ = ln.Close() })()
-	go func() { // a client that fails must not leave Accept waiting
-		<-time.After(30 * time.Second)
-		shut, stop := context.WithTimeout(ctx, time.Second)
-		defer stop()
-		_ = ln.Shutdown(shut)
+	defer child.kill()
+	go func() { // a second process that fails must not leave Accept waiting
+		<-child.ended
+		_ = ln.Close()
 	}()
 
 	conn, err := ln.AcceptConn()
 	if err != nil {
-		return errors.Join(err, client.Wait())
+		return errors.Join(err, child.wait())
 	}
-	server, err := exchange(conn, filepath.Join(dir, "server.file"), filepath.Join(dir, "from-client.file"), &destroyed)
+	defer conn.Close()
+	server, err := exchange(conn, filepath.Join(dir, "server.file"), filepath.Join(dir, "from-client.file"))
 	if err != nil {
-		return errors.Join(err, client.Wait())
+		return errors.Join(err, child.wait())
 	}
-	var other report
-	if err := errors.Join(json.NewDecoder(answer).Decode(&other), client.Wait()); err != nil {
-		return fmt.Errorf("the second process: %w", err)
+	other, verdict, err := child.examine()
+	if err != nil {
+		return fmt.Errorf("the second process: %w", errors.Join(err, child.wait()))
 	}
-	return account(out, client.Process.Pid, server, other)
+	if err := conn.Close(); err != nil {
+		return err
+	}
+	server.Destroyed = destroyed.Load()
+	if err := child.wait(); err != nil {
+		return err
+	}
+	return account(out, child.cmd.Process.Pid, server, other, verdict)
 }
 
 // account prints both reports, and is an error where what arrived is not what was
 // sent.
-func account(out io.Writer, pid int, server, client report) error {
+func account(out io.Writer, pid int, server, client report, verdict string) error {
 	fmt.Fprintf(out, "dialled       by process %d, listened by process %d\n", pid, os.Getpid())
 	fmt.Fprintf(out, "handshake     TLS 1.3, %s, %s\n", server.Suite, server.Group)
 	fmt.Fprintf(out, "server knows  %s\nclient knows  %s\n", server.Peer, client.Peer)
@@ -151,6 +150,7 @@ func account(out io.Writer, pid int, server, client report) error {
 		fmt.Fprintf(out, "  arrived     SHA-256 %s, the same on both sides\n", way.to.Received)
 	}
 	fmt.Fprintf(out, "keys          %d sets destroyed by the server, %d by the client; none is in use any more\n", server.Destroyed, client.Destroyed)
+	fmt.Fprintf(out, "memory        %s\n", verdict)
 	fmt.Fprintln(out, "ok: each side knew the other by its key, and what arrived is what was sent")
 	return nil
 }
@@ -172,18 +172,21 @@ func demoClientCommand() *cobra.Command {
 				return err
 			}
 			var destroyed atomic.Int64
-			d := &mayfly.Dialer{Confirm: true, Config: &mayfly.Config{
-				Identity: id, Peers: peers, Rekey: demoRekey, Trace: countDestroyed(&destroyed),
-			}}
+			config := &mayfly.Config{Identity: id, Peers: peers, Rekey: demoRekey, Trace: countDestroyed(&destroyed)}
+			if canMeasure {
+				config.KeyLogWriter = os.NewFile(3, "secrets for the first process to look for")
+			}
+			d := &mayfly.Dialer{Confirm: true, Config: config}
 			conn, err := d.DialContext(cmd.Context(), "tcp", addr)
 			if err != nil {
 				return connectionError{err}
 			}
-			r, err := exchange(conn, filepath.Join(dir, "client.file"), filepath.Join(dir, "from-server.file"), &destroyed)
+			defer conn.Close()
+			r, err := exchange(conn, filepath.Join(dir, "client.file"), filepath.Join(dir, "from-server.file"))
 			if err != nil {
 				return connectionError{err}
 			}
-			return json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+			return beExamined(cmd, conn, r, &destroyed)
 		},
 	}
 }
@@ -192,10 +195,8 @@ func countDestroyed(n *atomic.Int64) *mayfly.Trace {
 	return &mayfly.Trace{KeysDestroyed: func(context.Context, mayfly.KeyInfo) { n.Add(1) }}
 }
 
-// exchange sends one file and receives another at the same time, closes the
-// connection, and reports.
-func exchange(conn *mayfly.Conn, send, receive string, destroyed *atomic.Int64) (report, error) {
-	defer conn.Close()
+// exchange sends one file and receives another at the same time, and reports.
+func exchange(conn *mayfly.Conn, send, receive string) (report, error) {
 	state := conn.ConnectionState()
 	r := report{Suite: tls.CipherSuiteName(state.CipherSuite), Group: state.CurveID.String(), Peer: describe(conn.Peer())}
 	start := time.Now()
@@ -213,9 +214,7 @@ func exchange(conn *mayfly.Conn, send, receive string, destroyed *atomic.Int64) 
 		return report{}, err
 	}
 	r.Received, r.Stats = sum, conn.Stats()
-	err = conn.Close()
-	r.Destroyed = destroyed.Load()
-	return r, err
+	return r, nil
 }
 
 // copyFile sends a file and returns its SHA-256.

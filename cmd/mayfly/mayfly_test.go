@@ -294,6 +294,9 @@ func TestDemo(t *testing.T) {
 	if code != 0 {
 		t.Fatal(code, errs)
 	}
+	if runtime.GOOS == "linux" && !strings.Contains(out, "of 5 secrets of the second process, 0 pieces in") {
+		t.Errorf("the memory scan:\n%s", out)
+	}
 	for _, want := range []string{"ok: each side knew the other", "X25519MLKEM768", "raw public key", "8388608 bytes in 512 records"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the account does not say %q:\n%s", want, out)

@@ -6,10 +6,13 @@
 // and wipes it. A secret has one owner, who wipes it when it is replaced or no
 // longer needed.
 //
-// Built with GOEXPERIMENT=runtimesecret, Do is runtime/secret.Do, which erases
-// what a function leaves on the stack, in registers and on the heap. Built
-// without, Do scrubs the stack and the registers, and each object on the heap
-// that holds a secret is reached and wiped by its owner.
+// Built with GOEXPERIMENT=runtimesecret, on Linux on amd64 or arm64, Do is
+// runtime/secret.Do, which erases what a function leaves on the stack, in registers
+// and on the heap. Built without, Do scrubs the stack and the registers, and each
+// object on the heap that holds a secret is reached and wiped by its owner. What is
+// out of reach then: the registers that a signal saved while a function ran, until
+// the thread's next signal, and the 32-byte message within ML-KEM decapsulation,
+// until its memory is used again.
 //
 // It must not know what the secrets are for.
 package volatile
