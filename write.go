@@ -50,7 +50,7 @@ var (
 // not sent is kept, at most one chunk of 128 KiB, and goes out before anything
 // else with the next Write, Flush or CloseWrite. With a deadline that has
 // already passed nothing is sealed. Write runs the handshake if that has not
-// been done.
+// been done. An empty p seals nothing.
 //
 // After a failed Write, the alert with which the peer may have explained itself is
 // read and returned as the cause (*AlertError).
@@ -70,6 +70,9 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	}
 	if err := c.flush(); err != nil {
 		return 0, c.writeError(err)
+	}
+	if len(p) == 0 {
+		return 0, nil // a record of nothing would surprise some peers
 	}
 	for {
 		chunk := p[n:min(n+writeChunk, len(p))]
