@@ -35,7 +35,7 @@ var imports = map[string][]string{
 	"internal/kex":        {"internal/alert", "internal/volatile"},
 	"internal/suite":      {"internal/volatile", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/sys/cpu"},
 	"internal/alert":      {},
-	"internal/volatile":   {},
+	"internal/volatile":   {"golang.org/x/sys/unix"},
 	"internal/testvec":    {},
 	"mayflyhttp":          {""},
 	"mayflytest":          {""},

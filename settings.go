@@ -17,6 +17,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
 	"github.com/mayfly-tls/mayfly/internal/suite"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
 // settings are a Config that was copied, validated for one role, and turned into
@@ -47,6 +48,11 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 	}
 	if err := s.settlePeers(host); err != nil {
 		return nil, err
+	}
+	if s.LockMemory {
+		if err := volatile.LockProcess(); err != nil {
+			return nil, configError("LockMemory: " + err.Error())
+		}
 	}
 	if s.KeyLogWriter != nil {
 		s.keyLog = &keyLog{w: s.KeyLogWriter}
