@@ -6,7 +6,10 @@ package interop
 
 import (
 	"crypto/tls"
+	"fmt"
 	"io"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,13 +56,15 @@ func tryRekeysCryptoTLS(t *testing.T, c cell) {
 	theirs := startCryptoTLS(t, c, there)
 	ours, _ := openWith(t, c, c.rekeying(t), here)
 	peer := theirs(t)
-	c.exchangeRekeying(t, ours, pieces{peer})
+	streamRekeying(t, ours, pieces{peer, rekeySize})
+	roundsRekeying(t, ours, pieces{peer, rekeySize})
 }
 
 func tryRekeysOpenSSL(t *testing.T, c cell) {
-	p, conn := c.openssl(t, append(opensslQuiet[c.role], "-max_send_frag", "512")...)
+	p, conn := c.openssl(t, append(opensslQuiet[c.role], "-max_send_frag", fmt.Sprint(rekeySize))...)
 	ours, _ := openWith(t, c, c.rekeying(t), conn)
-	c.exchangeRekeying(t, ours, p)
+	streamRekeying(t, ours, p)
+	roundsRekeying(t, ours, p)
 }
 
 // rekeying is our configuration: no time need pass between two changes.
@@ -69,51 +74,72 @@ func (c cell) rekeying(t *testing.T) *mayfly.Config {
 	return cfg
 }
 
-// exchangeRekeying sends records both ways at the same time. For every 100 that
-// have come we ask the peer for a change of its keys.
-func (c cell) exchangeRekeying(t *testing.T, ours *mayfly.Conn, theirs stream) {
+// streamRekeying sends records both ways at the same time, and we change our keys
+// by our policy.
+func streamRekeying(t *testing.T, ours *mayfly.Conn, theirs stream) {
 	t.Helper()
 	sent, returned := text(5, rekeyRecords*rekeySize), text(6, rekeyRecords*rekeySize)
 	ours.SetDeadline(time.Now().Add(patience))
-	ask, asked := make(chan struct{}, 1), make(chan error, 1)
-	go func() {
-		for range ask {
-			if err := ours.Rekey(t.Context()); err != nil {
-				asked <- err
-				return
-			}
-		}
-		asked <- nil
-	}()
+	before := ours.Stats()
 	all(t,
-		func() error { return send("us", pieces{ours}, sent) },
+		func() error { return send("us", pieces{ours, rekeySize}, sent) },
 		func() error { return send("the peer", theirs, returned) },
-		func() error {
-			defer close(ask)
-			return receive("us", &asking{Reader: ours, ask: ask}, returned)
-		},
+		func() error { return receive("us", ours, returned) },
 		func() error { return receive("the peer", theirs, sent) },
 	)
-	if err := <-asked; err != nil {
-		t.Fatalf("Rekey: %v", err)
-	}
 	s := ours.Stats()
-	t.Logf("%+v", s)
-	if s.RecordsSent != rekeyRecords || s.KeysSent < rekeyRecords/rekeyEvery-1 {
+	if s.RecordsSent-before.RecordsSent != rekeyRecords || s.KeysSent-before.KeysSent != rekeyRecords/rekeyEvery-1 {
 		t.Errorf("we sent %d records under %d keys", s.RecordsSent, s.KeysSent+1)
 	}
-	// It is asked once for 100 records, and again when it has answered.
-	if s.RecordsReceived < rekeyRecords || s.KeysReceived < 10 {
+	if s.RecordsReceived-before.RecordsReceived < rekeyRecords {
+		t.Errorf("the peer sent %d records", s.RecordsReceived)
+	}
+}
+
+// roundsRekeying sends 100 records each way again and again. Before each round we
+// change our keys and ask the peer to do the same.
+func roundsRekeying(t *testing.T, ours *mayfly.Conn, theirs stream) {
+	t.Helper()
+	ours.SetDeadline(time.Now().Add(patience))
+	sent, returned := text(7, rekeyRecords*rekeySize), text(8, rekeyRecords*rekeySize)
+	before := ours.Stats()
+	for round := range slices.Chunk(sent, rekeyEvery*rekeySize) {
+		answer := returned[:len(round)]
+		returned = returned[len(round):]
+		if err := ours.Rekey(t.Context()); err != nil {
+			t.Fatalf("Rekey: %v", err)
+		}
+		all(t,
+			func() error { return send("us", pieces{ours, rekeySize}, round) },
+			func() error { return receive("the peer", theirs, round) },
+		)
+		all(t,
+			func() error { return send("the peer", theirs, answer) },
+			func() error { return receive("us", ours, answer) },
+		)
+		if err := ours.WaitPeer(t.Context()); err != nil {
+			t.Fatalf("WaitPeer: %v", err)
+		}
+	}
+	s := ours.Stats()
+	const rounds = rekeyRecords / rekeyEvery
+	if s.RecordsSent-before.RecordsSent != rekeyRecords || s.KeysSent-before.KeysSent != rounds {
+		t.Errorf("we sent %d records under %d keys", s.RecordsSent, s.KeysSent+1)
+	}
+	if s.RecordsReceived-before.RecordsReceived < rekeyRecords || s.KeysReceived-before.KeysReceived < rounds-1 {
 		t.Errorf("the peer sent %d records under %d keys", s.RecordsReceived, s.KeysReceived+1)
 	}
 }
 
-// pieces writes in pieces of one record each.
-type pieces struct{ stream }
+// pieces writes in pieces, of one record each.
+type pieces struct {
+	stream
+	size int
+}
 
 func (p pieces) Write(b []byte) (n int, err error) {
 	for n < len(b) {
-		k, err := p.stream.Write(b[n:min(n+rekeySize, len(b))])
+		k, err := p.stream.Write(b[n:min(n+p.size, len(b))])
 		n += k
 		if err != nil {
 			return n, err
@@ -122,76 +148,50 @@ func (p pieces) Write(b []byte) (n int, err error) {
 	return n, nil
 }
 
-// asking asks for a change of keys after each 100 records' worth of bytes.
-type asking struct {
-	io.Reader
-	ask  chan<- struct{}
-	read int
-}
-
-func (a *asking) Read(b []byte) (int, error) {
-	n, err := a.Reader.Read(b)
-	if a.read += n; a.read >= rekeyEvery*rekeySize {
-		a.read = 0
-		select {
-		case a.ask <- struct{}{}:
-		default: // the last one is still on its way
-		}
-	}
-	return n, err
-}
-
 // GnuTLS takes no more than 8 changes of keys within a second, which begins with
-// the first of them: it ends the connection at the ninth.
+// the first of them: it ends the connection at the ninth. And it is slow with what
+// is not short.
 const (
-	gnutlsWindow  = 1050 * time.Millisecond
-	gnutlsUpdates = 8
-	gnutlsBatch   = gnutlsUpdates * rekeyEvery * 61 // bytes: it is slow with long ones
+	gnutlsWindow = 1050 * time.Millisecond
+	gnutlsRound  = 8 * rekeyEvery // records
+	gnutlsSize   = 61
 )
 
-// tryRekeysGnuTLS sends as many records in batches, each with as many changes of
-// keys as GnuTLS takes: the first of them asks it for its own.
+// tryRekeysGnuTLS sends as many records in rounds, each with as many changes of
+// keys as GnuTLS takes. The first one of a round asks it for its own.
 func tryRekeysGnuTLS(t *testing.T, c cell) {
-	p, conn := c.gnutls(t)
+	var more []string
+	if c.role == asClient {
+		more = []string{"--logfile", filepath.Join(t.TempDir(), "log")} // not mixed with the data
+	}
+	p, conn := c.gnutls(t, more...)
 	ours, _ := openWith(t, c, c.rekeying(t), conn)
 	ours.SetDeadline(time.Now().Add(patience))
 	if c.role == asServer { // which is an echo
 		go io.Copy(io.Discard, p)
 	}
-	for left := rekeyRecords * 61; left > 0; left -= gnutlsBatch {
-		batch := text(uint64(left), min(left, gnutlsBatch))
-		if left < rekeyRecords*61 { // our greeting, where we are the server, is one too
+	sent := text(9, rekeyRecords*gnutlsSize)
+	for round := range slices.Chunk(sent, gnutlsRound*gnutlsSize) {
+		if ours.Stats().RecordsSent > 0 { // the window's time has passed
+			<-time.After(gnutlsWindow)
 			if err := ours.Rekey(t.Context()); err != nil {
 				t.Fatal(err)
 			}
 		}
-		parts := []func() error{
-			func() error { return sendLines(ours, batch) },
-			func() error { return receive("us", ours, batch) },
+		write := func() error { return send("us", pieces{ours, gnutlsSize}, round) }
+		read := func() error { return receive("us", ours, round) }
+		if c.role == asServer {
+			all(t, write, read)
+			continue
 		}
-		if c.role == asClient {
-			parts = append(parts,
-				func() error { return receive("the peer", p, batch) },
-				func() error { return send("the peer", p, batch) },
-			)
-		}
-		all(t, parts...)
-		<-time.After(gnutlsWindow)
+		all(t, write, func() error { return receive("the peer", p, round) })
+		all(t, read, func() error { return send("the peer", p, round) })
 	}
 	s := ours.Stats()
-	t.Logf("%+v", s)
-	if s.RecordsSent != rekeyRecords || s.KeysSent < rekeyRecords/rekeyEvery-1 || s.KeysReceived < 10 {
-		t.Errorf("%d records under %d keys; the peer had %d", s.RecordsSent, s.KeysSent+1, s.KeysReceived+1)
+	if s.RecordsSent != rekeyRecords || s.KeysSent < rekeyRecords/rekeyEvery-1 {
+		t.Errorf("we sent %d records under %d keys", s.RecordsSent, s.KeysSent+1)
 	}
-}
-
-// sendLines sends one line in each record.
-func sendLines(c *mayfly.Conn, data []byte) error {
-	for len(data) > 0 {
-		if err := send("us", c, data[:61]); err != nil {
-			return err
-		}
-		data = data[61:]
+	if s.BytesReceived != rekeyRecords*gnutlsSize || s.KeysReceived < rekeyRecords/gnutlsRound-1 {
+		t.Errorf("the peer sent %d bytes under %d keys", s.BytesReceived, s.KeysReceived+1)
 	}
-	return nil
 }
