@@ -30,7 +30,10 @@ var errLifetimeAlert error = alert.Wrap(alert.GeneralError, "the connection is t
 // When Close returns, this connection's keys are gone from memory. Its error
 // tells of data that an earlier timed-out Write had sealed and that could not be
 // delivered, or is the transport's. A second Close returns net.ErrClosed.
-func (c *Conn) Close() error {
+func (c *Conn) Close() error { return c.closeWithin(closeTimeout) }
+
+// closeWithin is Close with a bound on the time that the close_notify may take.
+func (c *Conn) closeWithin(wait time.Duration) error {
 	if !c.closed.CompareAndSwap(false, true) {
 		return net.ErrClosed
 	}
@@ -38,36 +41,44 @@ func (c *Conn) Close() error {
 	if cancel := c.cancel.Load(); cancel != nil {
 		(*cancel)()
 	}
+	if c.out.callers.Load() > 0 {
+		wait = min(wait, interruptTimeout)
+	}
+	// A transport without deadlines is closed under whatever is stuck in it.
+	hurry := time.AfterFunc(wait+alertTimeout, func() { _ = c.inner.Close() })
+	defer hurry.Stop()
 	var lost error
 	if c.done.Load() {
-		lost = c.sayGoodbye()
-		c.awaitGreeting()
+		lost = c.sayGoodbye(wait)
 	}
 	err := c.inner.Close()
-	select {
-	case <-c.baton:
+	if c.baton.TryLock() {
 		c.wipe(net.ErrClosed)
-		c.baton <- struct{}{}
-	default:
-		// A handshake is under way, perhaps in a callback of the caller's:
-		// whoever runs it wipes when it returns, at once.
+		c.baton.Unlock()
 	}
-	c.tell.closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()})
+	// Otherwise a handshake is under way, perhaps in a callback of the caller's:
+	// whoever runs it wipes when it returns, at once.
+	c.tell().closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()})
 	if lost != nil {
 		return lost
 	}
 	return err
 }
 
-// sayGoodbye sends what is pending and a close_notify, within a bound. Its error
-// is about data that was pending.
-func (c *Conn) sayGoodbye() error {
-	wait := closeTimeout
-	if c.out.callers.Load() > 0 {
-		wait = interruptTimeout
+// sayGoodbye sends what is pending and a close_notify, and takes in what the
+// transport must not be closed with. Its error is about data that was pending.
+func (c *Conn) sayGoodbye(wait time.Duration) error {
+	if c.lifetime != nil {
+		c.lifetime.Stop()
 	}
-	_ = c.deadlines.setWrite(time.Time{})
-	c.deadlines.boundWrite(time.Now().Add(wait))
+	if c.in.mu.TryLock() {
+		defer c.in.mu.Unlock()
+		defer c.drain()
+	} else {
+		_, _ = c.deadlines.read.bound(aLongTimeAgo) // wakes the Read under way
+	}
+	_ = c.deadlines.write.setCaller(time.Time{})
+	_, _ = c.deadlines.write.bound(time.Now().Add(wait))
 	c.out.mu.Lock()
 	defer c.unlockOut()
 	if c.ended.Load() != nil {
@@ -82,26 +93,43 @@ func (c *Conn) sayGoodbye() error {
 	return nil // a peer that is gone needs no close_notify
 }
 
-// awaitGreeting takes in a server's first record, within a bound, where a client
-// is closed that has read nothing: if it came when the transport is closed, TCP
-// would answer with a reset and throw away what we have sent and the server has
-// not received yet.
-func (c *Conn) awaitGreeting() {
-	if c.settings.server || !c.in.mu.TryLock() {
+// drain takes in what has come and was not read: records that the caller never
+// sees, a KeyUpdate or a close_notify. TCP answers a close with unread data, or data
+// that comes after it, with a reset, and throws away what is under way to the peer.
+// A client that has read nothing waits for the server's first record. c.in.mu is
+// held.
+func (c *Conn) drain() {
+	if c.in.err != nil {
 		return
 	}
-	defer c.in.mu.Unlock()
-	if c.confirmed || c.in.err != nil || c.in.counts.records.Load() > 0 {
-		return
-	}
-	wait := min(max(2*c.took, minGreetingWait), alertTimeout)
-	_ = c.deadlines.setRead(time.Time{})
-	c.deadlines.boundRead(time.Now().Add(wait))
-	for !c.confirmed && c.in.counts.records.Load() == 0 {
-		if err := c.nextRecord(); err != nil {
-			return
+	_ = c.deadlines.read.setCaller(time.Time{})
+	greeted := func() bool { return c.settings.server || c.confirmed || c.in.counts.records.Load() > 0 }
+	if !greeted() {
+		lift, _ := c.deadlines.read.bound(time.Now().Add(min(max(2*c.took, minGreetingWait), alertTimeout)))
+		for !greeted() && c.in.err == nil {
+			if err := c.nextRecord(); err != nil {
+				break
+			}
 		}
+		lift()
 	}
+	discardUnread(c.inner)
+}
+
+// expire ends a connection at its MaxLifetime.
+func (c *Conn) expire() {
+	if c.closed.Load() {
+		return
+	}
+	e := localError(errLifetimeAlert)
+	c.end(e)
+	_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
+	_, _ = c.deadlines.read.bound(aLongTimeAgo)
+	c.out.mu.Lock()
+	c.unlockOut() // which sends the alert
+	c.in.mu.Lock()
+	c.wipeIn(e)
+	c.in.mu.Unlock()
 }
 
 // errLost is what Close returns where data was sealed and not delivered.
@@ -111,7 +139,7 @@ var errLost = errors.New("mayfly: the transport did not take all data before Clo
 // wipes the keys for sending. Reading goes on. It runs the handshake if that has
 // not been done. Like Write it can be repeated after a deadline has passed.
 func (c *Conn) CloseWrite() error {
-	if err := c.handshakeFor(writing); err != nil {
+	if err := c.handshakeFor(&c.deadlines.write); err != nil {
 		return err
 	}
 	c.out.callers.Add(1)
@@ -155,7 +183,7 @@ func (c *Conn) fail(err error) error {
 		c.out.mu.Unlock()
 	} else {
 		// The Write that is under way sends the alert, behind its own data.
-		c.deadlines.boundWrite(time.Now().Add(alertTimeout))
+		_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
 	}
 	return e
 }
@@ -170,7 +198,7 @@ func (c *Conn) failOut(err error) error {
 		c.wipeIn(e)
 		c.in.mu.Unlock()
 	} else {
-		c.deadlines.boundRead(aLongTimeAgo) // the Read under way finds c.ended
+		_, _ = c.deadlines.read.bound(aLongTimeAgo) // the Read under way finds c.ended
 	}
 	return e
 }
@@ -248,8 +276,8 @@ func (c *Conn) finishOut() {
 	}
 	err := *c.ended.Load()
 	if e, ok := errors.AsType[*AlertError](err); ok && !e.Remote {
-		c.deadlines.setLife(time.Time{})
-		c.deadlines.boundWrite(time.Now().Add(alertTimeout))
+		_ = c.deadlines.write.setCaller(time.Time{})
+		_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
 		c.sealAlert(e.Code)
 		_ = c.flush()
 	}
@@ -300,14 +328,15 @@ func (c *Conn) wipe(err error) {
 // from now on. The half is held.
 func (c *Conn) wipeIn(err error) {
 	if c.in.err == nil && c.done.Load() {
-		c.tell.keysDestroyed(KeyInfo{Direction: Receiving, Generation: c.in.receiver.Generation(), CipherSuite: c.intro.state.CipherSuite})
+		c.tell().keysDestroyed(KeyInfo{Direction: Receiving, Generation: c.in.receiver.Generation(), CipherSuite: c.intro.state.CipherSuite})
 	}
 	c.in.wipe(err)
+	c.deafen()
 }
 
 func (c *Conn) wipeOut(err error) {
 	if c.out.err == nil && c.done.Load() {
-		c.tell.keysDestroyed(KeyInfo{Direction: Sending, Generation: c.out.sender.Generation(), CipherSuite: c.intro.state.CipherSuite})
+		c.tell().keysDestroyed(KeyInfo{Direction: Sending, Generation: c.out.sender.Generation(), CipherSuite: c.intro.state.CipherSuite})
 	}
 	c.out.wipe(err)
 }

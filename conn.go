@@ -14,6 +14,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -36,7 +37,9 @@ type Conn struct {
 	invalid  error // why the Config cannot work
 
 	deadlines deadlines
-	baton     chan struct{}                      // held by whoever runs the handshake
+	baton     gate                               // held by whoever runs the handshake
+	deaf      chan struct{}                      // closed when nothing more will be received
+	deafen    func()                             // closes deaf, once
 	over      chan struct{}                      // closed when the connection has ended
 	finish    func()                             // closes over, once
 	cancel    atomic.Pointer[context.CancelFunc] // of the handshake under way
@@ -57,8 +60,10 @@ type Conn struct {
 	closed atomic.Bool           // Close was called
 	ended  atomic.Pointer[error] // the *AlertError that ended the connection
 
-	intro *introduction // who the peer is, and how we know
-	tell  teller
+	lifetime *time.Timer // for MaxLifetime; nil without
+
+	intro  *introduction // who the peer is, and how we know
+	teller atomic.Pointer[teller]
 }
 
 // Client returns a connection that will do the client's side of a handshake over
@@ -81,13 +86,14 @@ func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan
 		inner:    inner,
 		settings: s,
 		invalid:  invalid,
-		baton:    make(chan struct{}, 1),
+		baton:    newGate(),
+		deaf:     make(chan struct{}),
 		over:     make(chan struct{}),
 		in:       &readHalf{opener: record.NewOpener(), assembler: new(wire.Assembler)},
-		out:      &writeHalf{sealer: record.NewSealer()},
+		out:      &writeHalf{mu: newGate(), sealer: record.NewSealer()},
 		keys:     new(keyring),
-		tell:     teller{ctx: context.Background()},
 	}
+	c.deafen = sync.OnceFunc(func() { close(c.deaf) })
 	over := c.over
 	c.finish = sync.OnceFunc(func() {
 		close(over)
@@ -95,8 +101,7 @@ func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan
 			forget(over)
 		}
 	})
-	c.deadlines.inner = inner
-	c.baton <- struct{}{}
+	c.deadlines.init(inner)
 	runtime.AddCleanup(c, func(h halves) { h.wipe() }, halves{c.in, c.out, c.keys, c.finish})
 	return c
 }
@@ -131,6 +136,9 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	if c.done.Load() {
 		return nil
 	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	select {
 	case <-c.baton:
 	case <-ctx.Done():
@@ -142,11 +150,11 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 }
 
 // handshakeFor runs the handshake for a Read or a Write, whose deadline counts.
-func (c *Conn) handshakeFor(whose direction) error {
+func (c *Conn) handshakeFor(whose *deadline) error {
 	if c.done.Load() {
 		return nil
 	}
-	if err := c.deadlines.acquire(c.baton, c.over, whose); err != nil {
+	if err := whose.acquire(c.baton, c.over); err != nil {
 		if err == net.ErrClosed {
 			return c.whyOver()
 		}
@@ -167,7 +175,7 @@ func (c *Conn) whyOver() error {
 // which is given back.
 func (c *Conn) runHandshake(ctx context.Context) error {
 	err := c.handshakeOnce(ctx)
-	c.baton <- struct{}{}
+	c.baton.Unlock()
 	if c.closed.Load() {
 		c.wipe(net.ErrClosed)
 		return net.ErrClosed
@@ -187,7 +195,10 @@ func (c *Conn) handshakeOnce(ctx context.Context) error {
 		c.failed = c.invalid
 		return c.failed
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	if d := c.settings.handshakeTimeout(); d > 0 && c.until.IsZero() {
+		c.until = time.Now().Add(d)
+	}
+	ctx, cancel := c.handshakeContext(ctx)
 	defer cancel()
 	c.cancel.Store(&cancel)
 	defer c.cancel.Store(nil)
@@ -202,19 +213,22 @@ func (c *Conn) handshakeOnce(ctx context.Context) error {
 	if err := c.begin(ctx); err != nil {
 		return c.handshakeError(ctx, err)
 	}
-	c.deadlines.boundRead(c.until)
-	c.deadlines.boundWrite(c.until)
-	stopRead, stopWrite := c.deadlines.boundReadBy(ctx), c.deadlines.boundWriteBy(ctx)
+	lift := c.deadlines.boundBy(ctx, &c.deadlines.read, &c.deadlines.write)
 	err := c.pump()
-	stopRead()
-	stopWrite()
-	c.deadlines.boundRead(time.Time{})
-	c.deadlines.boundWrite(time.Time{})
+	lift()
 	if err != nil {
 		return c.handshakeError(ctx, err)
 	}
 	c.complete()
 	return nil
+}
+
+// handshakeContext bounds ctx by what is left of Config.HandshakeTimeout.
+func (c *Conn) handshakeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.until.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadlineCause(ctx, c.until, ErrHandshakeTimeout)
 }
 
 // begin makes the machine, once, and notes who is asking.
@@ -224,11 +238,8 @@ func (c *Conn) begin(ctx context.Context) error {
 		return nil
 	}
 	c.started = time.Now()
-	if d := c.settings.handshakeTimeout(); d > 0 {
-		c.until = c.started.Add(d)
-	}
-	c.tell = teller{trace: c.settings.Trace, ctx: context.WithoutCancel(ctx)}
-	c.tell.handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.settings.server})
+	c.teller.Store(&teller{trace: c.settings.Trace, ctx: context.WithoutCancel(ctx)})
+	c.tell().handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.settings.server})
 	c.intro = &introduction{settings: c.settings, ctx: ctx, local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr()}
 	m, err := c.intro.machine()
 	if err != nil {
@@ -266,7 +277,8 @@ func (c *Conn) explain(err error) error {
 	if isTimeout(err) || c.machine.Done() && c.settings.server {
 		return err
 	}
-	c.deadlines.boundRead(time.Now().Add(alertTimeout))
+	lift, _ := c.deadlines.read.bound(time.Now().Add(alertTimeout))
+	defer lift()
 	for {
 		switch e := c.nextRecord(); {
 		case e == nil:
@@ -282,17 +294,16 @@ func (c *Conn) explain(err error) error {
 // end. Both halves are held.
 func (c *Conn) handshakeError(ctx context.Context, err error) error {
 	switch {
+	case isProtocol(err): // whatever its cause
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case expired(c.until) && isTimeout(err):
-		err = ErrHandshakeTimeout
 	case isTimeout(err):
 		return os.ErrDeadlineExceeded // the caller's: go on later
 	}
 	c.failed = c.failHandshake(err)
 	c.keys.wipe()
 	c.machine = nil
-	c.tell.handshakeDone(c.handshakeInfo(c.failed))
+	c.tell().handshakeDone(c.handshakeInfo(c.failed))
 	return c.failed
 }
 
@@ -307,9 +318,14 @@ func (c *Conn) complete() {
 	c.took = time.Since(c.started)
 	c.out.rekey = rekeyState{policy: c.settings.Rekey.withDefaults(), since: time.Now()}
 	if d := c.settings.MaxLifetime; d > 0 {
-		c.deadlines.setLife(time.Now().Add(d))
+		self := weak.Make(c) // a connection that was dropped is not kept
+		c.lifetime = time.AfterFunc(d, func() {
+			if c := self.Value(); c != nil {
+				c.expire()
+			}
+		})
 	}
-	c.tell.handshakeDone(c.handshakeInfo(nil))
+	c.tell().handshakeDone(c.handshakeInfo(nil))
 	c.done.Store(true)
 	if c.settings.server {
 		c.greet()
@@ -387,9 +403,9 @@ func (c *Conn) tellKeys(d Direction, epoch handshake.Epoch, generation uint64, k
 		if before.Handshake = generation == 0; !before.Handshake {
 			before.Generation--
 		}
-		c.tell.keysDestroyed(before)
+		c.tell().keysDestroyed(before)
 	}
-	c.tell.keysInstalled(info)
+	c.tell().keysInstalled(info)
 }
 
 // queue seals a record of the handshake behind what is pending: a flight goes
@@ -404,8 +420,7 @@ func (c *Conn) queue(t record.ContentType, b []byte) error {
 
 // confirm waits for the server's first record after the handshake.
 func (c *Conn) confirm(ctx context.Context) error {
-	stop := c.deadlines.boundReadBy(ctx)
-	defer stop()
+	defer c.deadlines.boundBy(ctx, &c.deadlines.read)()
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
 	for !c.confirmed && len(c.in.plain) == 0 {
@@ -472,7 +487,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	if c.closed.Load() {
 		return net.ErrClosed
 	}
-	return c.deadlines.setRead(t)
+	return c.deadlines.read.setCaller(t)
 }
 
 // SetWriteDeadline sets the deadline of Write, Flush, CloseWrite and of a
@@ -481,7 +496,15 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	if c.closed.Load() {
 		return net.ErrClosed
 	}
-	return c.deadlines.setWrite(t)
+	return c.deadlines.write.setCaller(t)
+}
+
+// tell returns whom to tell what happens.
+func (c *Conn) tell() teller {
+	if t := c.teller.Load(); t != nil {
+		return *t
+	}
+	return teller{ctx: context.Background()}
 }
 
 func (c *Conn) handshakeInfo(err error) HandshakeInfo {

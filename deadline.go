@@ -8,6 +8,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -15,32 +16,104 @@ import (
 // aLongTimeAgo is a deadline that has passed.
 var aLongTimeAgo = time.Unix(1, 0)
 
-// deadlines keeps the caller's deadlines apart from the library's own bounds,
-// and sets the earlier of the two on the inner connection: a handshake's limit
-// or Close's hurry never overwrites what the caller set.
+// deadlines keeps the caller's deadlines apart from the library's own bounds, and
+// sets the earliest on the inner connection: a handshake's limit, a context's end
+// and Close's hurry never overwrite one another, nor what the caller set.
 type deadlines struct {
-	inner net.Conn
+	inner       net.Conn
+	read, write deadline
+}
 
-	mu                sync.Mutex
-	read, write       time.Time // the caller's
-	maxRead, maxWrite time.Time // ours, zero when there is none
-	life              time.Time // when MaxLifetime ends, zero when it does not
+// deadline is that of one direction.
+type deadline struct {
+	set func(time.Time) error // the inner connection's
 
+	mu      sync.Mutex
+	caller  time.Time
+	bounds  []*time.Time
 	changed chan struct{} // closed at the caller's next change; nil while nobody waits
 }
 
-// A direction says whose deadline is meant: a caller's of Read, or of Write.
-type direction func(*deadlines) time.Time
+func (d *deadlines) init(inner net.Conn) {
+	d.inner = inner
+	d.read.set, d.write.set = inner.SetReadDeadline, inner.SetWriteDeadline
+}
 
-func reading(d *deadlines) time.Time { return d.read }
-func writing(d *deadlines) time.Time { return d.write }
+// setCaller sets what the caller wants.
+func (d *deadline) setCaller(t time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.caller = t
+	if d.changed != nil {
+		close(d.changed)
+		d.changed = nil
+	}
+	return d.apply()
+}
+
+// bound adds a limit of ours until lift is called. err is the inner connection's,
+// of those that have no deadlines.
+func (d *deadline) bound(t time.Time) (lift func(), err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	b := &t
+	d.bounds = append(d.bounds, b)
+	return func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.bounds = slices.DeleteFunc(d.bounds, func(c *time.Time) bool { return c == b })
+		_ = d.apply()
+	}, d.apply()
+}
+
+// apply sets the earliest on the inner connection. d.mu is held.
+func (d *deadline) apply() error {
+	t := d.caller
+	for _, b := range d.bounds {
+		if t.IsZero() || b.Before(t) {
+			t = *b
+		}
+	}
+	return d.set(t)
+}
+
+// expired reports whether the caller's deadline has passed.
+func (d *deadline) expired() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return expired(d.caller)
+}
+
+// boundBy bounds sides by ctx until lift is called. A connection without deadlines
+// is closed when ctx ends.
+func (d *deadlines) boundBy(ctx context.Context, sides ...*deadline) (lift func()) {
+	done := make(chan struct{})
+	var lifts []func()
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		for _, side := range sides {
+			lift, err := side.bound(aLongTimeAgo)
+			if lifts = append(lifts, lift); err != nil {
+				_ = d.inner.Close()
+			}
+		}
+	})
+	return func() {
+		if !stop() {
+			<-done
+			for _, lift := range lifts {
+				lift()
+			}
+		}
+	}
+}
 
 // acquire takes the token from baton, unless the caller's deadline passes or the
 // connection is over first.
-func (d *deadlines) acquire(baton, over <-chan struct{}, whose direction) error {
+func (d *deadline) acquire(baton gate, over <-chan struct{}) error {
 	for {
 		d.mu.Lock()
-		when := whose(d)
+		when := d.caller
 		if d.changed == nil {
 			d.changed = make(chan struct{})
 		}
@@ -66,100 +139,5 @@ func (d *deadlines) acquire(baton, over <-chan struct{}, whose direction) error 
 	}
 }
 
-// notify wakes those who wait in acquire. d.mu is held.
-func (d *deadlines) notify() {
-	if d.changed != nil {
-		close(d.changed)
-		d.changed = nil
-	}
-}
-
-// setLife bounds everything from now on by t.
-func (d *deadlines) setLife(t time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.life = t
-	_ = d.inner.SetReadDeadline(d.effective(d.read, d.maxRead))
-	_ = d.inner.SetWriteDeadline(d.effective(d.write, d.maxWrite))
-}
-
-// lifeOver reports whether MaxLifetime has passed.
-func (d *deadlines) lifeOver() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return expired(d.life)
-}
-
-func (d *deadlines) effective(callers, ours time.Time) time.Time {
-	return earlier(earlier(callers, ours), d.life)
-}
-
-func (d *deadlines) setRead(t time.Time) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.read = t
-	d.notify()
-	return d.inner.SetReadDeadline(d.effective(d.read, d.maxRead))
-}
-
-func (d *deadlines) setWrite(t time.Time) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.write = t
-	d.notify()
-	return d.inner.SetWriteDeadline(d.effective(d.write, d.maxWrite))
-}
-
-// boundRead and boundWrite set our own limit, and lift it when t is zero.
-func (d *deadlines) boundRead(t time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.maxRead = t
-	_ = d.inner.SetReadDeadline(d.effective(d.read, d.maxRead))
-}
-
-func (d *deadlines) boundWrite(t time.Time) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.maxWrite = t
-	_ = d.inner.SetWriteDeadline(d.effective(d.write, d.maxWrite))
-}
-
-// boundReadBy and boundWriteBy bound reading and writing by ctx, until the
-// function that they return is called.
-func (d *deadlines) boundReadBy(ctx context.Context) (stop func()) {
-	return boundBy(ctx, d.boundRead)
-}
-
-func (d *deadlines) boundWriteBy(ctx context.Context) (stop func()) {
-	return boundBy(ctx, d.boundWrite)
-}
-
-func boundBy(ctx context.Context, bound func(time.Time)) (stop func()) {
-	done := make(chan struct{})
-	end := context.AfterFunc(ctx, func() { bound(aLongTimeAgo); close(done) })
-	return func() {
-		if !end() {
-			<-done
-			bound(time.Time{})
-		}
-	}
-}
-
-// writeExpired reports whether the caller's deadline has passed.
-func (d *deadlines) writeExpired() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return expired(d.write)
-}
-
 // expired reports whether the deadline t, if it is one, has passed.
 func expired(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
-
-// earlier returns the earlier of two deadlines, where zero means none.
-func earlier(a, b time.Time) time.Time {
-	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
-		return b
-	}
-	return a
-}

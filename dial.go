@@ -99,8 +99,18 @@ func (c *Conn) abandon() {
 		return
 	}
 	go func() {
-		c.deadlines.boundRead(time.Now().Add(alertTimeout))
-		_, _ = io.Copy(io.Discard, io.LimitReader(c.inner, maxHandshakeBytes))
+		c.linger()
 		_ = c.Close()
 	}()
+}
+
+// linger waits for the end of a transport on which an alert was sent.
+func (c *Conn) linger() {
+	if c.ended.Load() == nil {
+		return
+	}
+	hurry := time.AfterFunc(alertTimeout, func() { _ = c.inner.Close() })
+	defer hurry.Stop()
+	_, _ = c.deadlines.read.bound(time.Now().Add(alertTimeout))
+	_, _ = io.Copy(io.Discard, io.LimitReader(c.inner, maxHandshakeBytes))
 }

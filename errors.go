@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
 )
@@ -104,5 +105,6 @@ func isTimeout(err error) bool {
 		return true
 	}
 	ne, ok := errors.AsType[net.Error](err)
-	return ok && ne.Timeout()
+	// TCP's own ETIMEDOUT is not a deadline: the connection is dead.
+	return ok && ne.Timeout() && !errors.Is(err, syscall.ETIMEDOUT)
 }

@@ -25,6 +25,10 @@ const (
 	// time that its handshake took.
 	minGreetingWait = 20 * time.Millisecond
 
+	// maxUnread is how many bytes that nobody has read Close takes in before it
+	// closes the transport.
+	maxUnread = 64 << 10
+
 	// alertTimeout bounds the sending of a fatal alert, and the search for the
 	// peer's own alert after a failed Write.
 	alertTimeout = time.Second

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 	"weak"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
 )
 
 // The defaults of a Listener's limits.
@@ -64,8 +66,8 @@ type Listener struct {
 	// milliseconds, and strangers who dribble cannot keep them out. Zero: 1024.
 	MaxHandshakes int
 
-	// MaxHandshakesPerHost is how many of these may come from one IP address;
-	// more are closed at once. Zero: 128. Negative: no limit.
+	// MaxHandshakesPerHost is how many of these may come from one IPv4
+	// address or IPv6 /64; more are closed at once. Zero: 128. Negative: no limit.
 	MaxHandshakesPerHost int
 
 	inner    net.Listener
@@ -89,6 +91,10 @@ type Listener struct {
 type candidate struct {
 	conn *Conn
 	host string
+
+	// revoked are the judgements of CloseIf since the handshake began: its peer
+	// may have been accepted before its key was taken from the list.
+	revoked []func(Peer) bool
 }
 
 func newListener(inner net.Listener, s *settings) *Listener {
@@ -200,10 +206,15 @@ func (l *Listener) Shutdown(ctx context.Context) error {
 
 // CloseIf closes those connections of this Listener for whose peer revoked
 // returns true, and returns their number: peers whose key was taken from the
-// list, say. Connections not yet handed out are asked about too. revoked must not
-// call methods of the Listener.
+// list, say. Connections not yet handed out are asked about too, and those whose
+// handshake is under way when it is done; these are not counted. revoked must not
+// call methods of the Listener. The peers are not waited for: they see a cut, or a
+// close_notify where their transport takes it within a tenth of a second.
 func (l *Listener) CloseIf(revoked func(Peer) bool) int {
 	l.mu.Lock()
+	for _, p := range l.pending {
+		p.revoked = append(p.revoked, revoked)
+	}
 	var conns []*Conn
 	for _, w := range l.live {
 		if c := w.Value(); c != nil {
@@ -211,14 +222,15 @@ func (l *Listener) CloseIf(revoked func(Peer) bool) int {
 		}
 	}
 	l.mu.Unlock()
+	var closing sync.WaitGroup
 	n := 0
 	for _, c := range conns {
-		if revoked(c.Peer()) {
-			if c.Close() == nil {
-				n++
-			}
+		if !c.closed.Load() && revoked(c.Peer()) {
+			n++
+			closing.Go(func() { _ = c.closeWithin(interruptTimeout) })
 		}
 	}
+	closing.Wait()
 	return n
 }
 
@@ -306,8 +318,16 @@ func (l *Listener) admit(inner net.Conn) {
 // greet runs one handshake and puts the connection into the queue.
 func (l *Listener) greet(p *candidate) {
 	err := p.conn.HandshakeContext(l.ctx)
+	if err != nil {
+		p.conn.linger() // counted all the while
+	}
 	l.mu.Lock()
 	wasPending := l.drop(p)
+	for _, revoked := range p.revoked {
+		if err == nil && revoked(p.conn.Peer()) {
+			err = errRevoked
+		}
+	}
 	if err == nil && wasPending && !l.closed {
 		if p.host != "" {
 			l.hosts[p.host]++
@@ -320,11 +340,14 @@ func (l *Listener) greet(p *candidate) {
 	}
 	l.changed()
 	l.mu.Unlock()
-	p.conn.abandon()
+	_ = p.conn.closeWithin(interruptTimeout)
 	if err != nil && wasPending {
 		l.failures.add(l.settings.Trace, p.conn.RemoteAddr(), err)
 	}
 }
+
+// errRevoked is why a peer is not handed out that CloseIf has judged meanwhile.
+var errRevoked error = alert.Wrap(alert.AccessDenied, "the peer was revoked during its handshake", ErrPeerRefused)
 
 // drop takes a candidate off the list. l.mu is held.
 func (l *Listener) drop(p *candidate) bool {
@@ -409,10 +432,15 @@ func (f *failureLog) add(trace *Trace, remote net.Addr, err error) {
 	slog.Warn("mayfly: a connection failed before it was accepted", "remote", remote, "error", err, "unsaid", unsaid)
 }
 
-// hostOf is the IP address of addr, empty for other kinds.
+// hostOf is the IP address of addr, the /64 of an IPv6 address, as one host has
+// that many; empty for other kinds.
 func hostOf(addr net.Addr) string {
-	if t, ok := addr.(*net.TCPAddr); ok {
-		return t.IP.String()
+	t, ok := addr.(*net.TCPAddr)
+	switch {
+	case !ok:
+		return ""
+	case t.IP.To4() == nil && len(t.IP) == net.IPv6len:
+		return t.IP.Mask(net.CIDRMask(64, 128)).String()
 	}
-	return ""
+	return t.IP.String()
 }

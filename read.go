@@ -62,8 +62,11 @@ var readBuffers = sync.Pool{New: func() any { b := make([]byte, readChunk); retu
 // Read may be called beside any other method; two calls of Read at the same time
 // each get a part of the data. Read never waits for a Write.
 func (c *Conn) Read(p []byte) (int, error) {
-	if err := c.handshakeFor(reading); err != nil {
+	if err := c.handshakeFor(&c.deadlines.read); err != nil {
 		return 0, err
+	}
+	if c.closed.Load() {
+		return 0, net.ErrClosed
 	}
 	c.in.mu.Lock()
 	defer c.in.mu.Unlock()
@@ -71,6 +74,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
+		if c.closed.Load() {
+			return 0, net.ErrClosed
+		}
 		if n := c.in.take(p); n > 0 {
 			return n, nil
 		}
@@ -180,8 +186,8 @@ func (in *readHalf) fill(src io.Reader) error {
 		switch {
 		case n > 0:
 			return nil // an error comes again with the next Read
-		case err == io.EOF:
-			return ErrTruncated
+		case errors.Is(err, io.EOF):
+			return ErrTruncated // never io.EOF, however it is wrapped
 		case err != nil:
 			return err
 		}
@@ -290,8 +296,6 @@ func (c *Conn) readError(err error) error {
 		return net.ErrClosed
 	case c.ended.Load() != nil:
 		// The write path has ended the connection, and woken this Read.
-	case c.deadlines.lifeOver():
-		err = errLifetimeAlert
 	case isTimeout(err):
 		return os.ErrDeadlineExceeded
 	}

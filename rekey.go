@@ -49,13 +49,12 @@ type rekeyState struct {
 	records uint64    // application records sealed under it
 }
 
-// due says whether keys are to be changed before n more bytes are sealed, and
-// why; 0 means not yet. owed is the peer's request, remaining what the cipher's
-// limit leaves. It is a pure function of its arguments.
-func (s *rekeyState) due(now time.Time, n int, owed bool, remaining uint64) RekeyReason {
-	records := uint64(n/record.MaxPlaintext + 1)
+// due says whether keys are to be changed before n more bytes are sealed in
+// so many records, and why; 0 means not yet. owed is the peer's request, remaining
+// what the cipher's limit leaves. It is a pure function of its arguments.
+func (s *rekeyState) due(now time.Time, n int, records uint64, owed bool, remaining uint64) RekeyReason {
 	switch {
-	case remaining < 2*records:
+	case remaining < records:
 		return RekeyLimit
 	case owed:
 		return RekeyOwed
@@ -75,15 +74,18 @@ func (s *rekeyState) due(now time.Time, n int, owed bool, remaining uint64) Reke
 // before n more bytes are sealed, and counts those. c.out.mu is held.
 func (c *Conn) rekeyIfDue(b []byte, n int) ([]byte, error) {
 	out := c.out
-	reason := out.rekey.due(time.Now(), n, out.owed.Load(), out.sealer.Remaining())
+	records := uint64(out.sealer.RecordsFor(n))
+	reason := out.rekey.due(time.Now(), n, records, out.owed.Load(), out.sealer.Remaining())
 	if reason != 0 {
 		var err error
 		if b, err = c.sealKeyUpdate(b, reason); err != nil {
 			return b, err
 		}
 	}
-	out.rekey.records += uint64(max(1, (n+record.MaxPlaintext-1)/record.MaxPlaintext))
+	out.rekey.records += records
 	out.rekey.bytes += uint64(n)
+	out.counts.records.Add(records)
+	out.counts.bytes.Add(uint64(n))
 	return b, nil
 }
 
@@ -109,10 +111,10 @@ func (c *Conn) sealKeyUpdate(b []byte, reason RekeyReason) ([]byte, error) {
 		return b, err
 	}
 	generation := out.sender.Generation()
-	c.tell.keysDestroyed(KeyInfo{Direction: Sending, Generation: generation - 1, CipherSuite: uint16(next.Suite.ID)})
+	c.tell().keysDestroyed(KeyInfo{Direction: Sending, Generation: generation - 1, CipherSuite: uint16(next.Suite.ID)})
 	out.sealer.SetKeys(next)
-	c.tell.keysInstalled(KeyInfo{Direction: Sending, Generation: generation, CipherSuite: uint16(next.Suite.ID)})
-	c.tell.rekeyed(RekeyInfo{Direction: Sending, Generation: generation, Reason: reason})
+	c.tell().keysInstalled(KeyInfo{Direction: Sending, Generation: generation, CipherSuite: uint16(next.Suite.ID)})
+	c.tell().rekeyed(RekeyInfo{Direction: Sending, Generation: generation, Reason: reason})
 	out.counts.keys.Store(generation)
 	out.rekey.since, out.rekey.bytes, out.rekey.records = time.Now(), 0, 0
 	return b, nil
@@ -132,10 +134,11 @@ func (c *Conn) Rekey(ctx context.Context) error {
 	}
 	c.out.callers.Add(1)
 	defer c.out.callers.Add(-1)
-	stop := c.deadlines.boundWriteBy(ctx)
-	defer stop()
-	c.out.mu.Lock()
+	if err := c.out.mu.LockContext(ctx); err != nil {
+		return err
+	}
 	defer c.unlockOut()
+	defer c.deadlines.boundBy(ctx, &c.deadlines.write)()
 	if err := c.writable(); err != nil {
 		return err
 	}
@@ -164,7 +167,7 @@ func (c *Conn) writeErrorBy(ctx context.Context, err error) error {
 // WaitPeer waits until the peer has changed its keys in answer to Rekey, and
 // returns at once where no request is unanswered. Somebody must be reading
 // meanwhile: the peer's KeyUpdate is found by Read, among the data. It returns
-// ctx's error, or net.ErrClosed when the connection ended.
+// ctx's error, or net.ErrClosed when nothing more will be received.
 func (c *Conn) WaitPeer(ctx context.Context) error {
 	ch := c.out.awaited.Load()
 	if ch == nil {
@@ -175,7 +178,7 @@ func (c *Conn) WaitPeer(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.over:
+	case <-c.deaf:
 		return net.ErrClosed
 	}
 }
@@ -190,5 +193,5 @@ func (c *Conn) peerUpdated(requested bool, generation uint64) {
 		c.out.owed.Store(true)
 	}
 	c.in.counts.keys.Store(generation)
-	c.tell.rekeyed(RekeyInfo{Direction: Receiving, Generation: generation, Reason: RekeyPeer})
+	c.tell().rekeyed(RekeyInfo{Direction: Receiving, Generation: generation, Reason: RekeyPeer})
 }

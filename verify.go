@@ -8,7 +8,10 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/hex"
+	"io"
 	"net"
+	"reflect"
+	"slices"
 
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -25,9 +28,10 @@ type introduction struct {
 	ctx           context.Context // of the call that runs the handshake
 	local, remote net.Addr
 
-	m     *handshake.Machine
-	peer  Peer
-	state tls.ConnectionState
+	m        *handshake.Machine
+	selected []Pin // of the key that a callback chose to show
+	peer     Peer
+	state    tls.ConnectionState
 }
 
 // machine makes the machine of this handshake.
@@ -105,7 +109,7 @@ func (i *introduction) choose(hello *wire.ClientHello) (*handshake.Config, error
 			if err != nil {
 				return nil, alert.Wrap(alert.InternalError, "GetConfig returned a Config that cannot work", err)
 			}
-			if i.settings.keyLog != nil && s.KeyLogWriter == i.settings.KeyLogWriter {
+			if i.settings.keyLog != nil && sameWriter(s.KeyLogWriter, i.settings.KeyLogWriter) {
 				s.keyLog = i.settings.keyLog
 			}
 			i.settings = s
@@ -120,6 +124,11 @@ func (i *introduction) choose(hello *wire.ClientHello) (*handshake.Config, error
 	config := i.config()
 	config.Credentials = byName(config.Credentials, hello.ServerName)
 	return config, nil
+}
+
+// sameWriter reports whether two writers are one, as far as that can be told.
+func sameWriter(a, b io.Writer) bool {
+	return a != nil && reflect.TypeOf(a).Comparable() && a == b
 }
 
 // byName puts certificates for name before the others, and leaves all else in
@@ -145,7 +154,7 @@ func byName(credentials []*credential.Credential, name string) []*credential.Cre
 
 func (i *introduction) hello(h *wire.ClientHello) *ClientHello {
 	hello := &ClientHello{
-		ServerName: h.ServerName, NextProtos: h.ALPN, CipherSuites: h.CipherSuites,
+		ServerName: canonicalName(h.ServerName), NextProtos: h.ALPN, CipherSuites: h.CipherSuites,
 		LocalAddr: i.local, RemoteAddr: i.remote,
 	}
 	for _, g := range h.SupportedGroups {
@@ -179,7 +188,16 @@ func (i *introduction) selectCredential(r *handshake.Request) (*credential.Crede
 	if cert == nil || len(cert.Certificate) == 0 {
 		return nil, nil
 	}
-	return certificateCredential(cert)
+	c, err := certificateCredential(cert)
+	if err != nil {
+		return nil, err
+	}
+	pin := PinOfCertificate(c.Leaf)
+	if !i.settings.AllowSelf && i.peer.Kind != Anonymous && i.peer.Pin.is(pin) {
+		return nil, refuse(bySelf, "it shows this side's own key (AllowSelf accepts it)", nil)
+	}
+	i.selected = []Pin{pin}
+	return c, nil
 }
 
 // verify judges the peer, whose CertificateVerify was checked before. A nil peer
@@ -187,7 +205,8 @@ func (i *introduction) selectCredential(r *handshake.Request) (*credential.Crede
 func (i *introduction) verify(p *credential.Peer) error {
 	s := i.settings
 	peer, err := s.peers.judge(i.ctx, judgeFacts{
-		Server: s.server, ServerName: s.ServerName, Now: s.now, Own: s.own, AllowSelf: s.AllowSelf,
+		Server: s.server, ServerName: s.ServerName, Now: s.now, AllowSelf: s.AllowSelf,
+		Own: slices.Concat(s.own, i.selected),
 	}, p)
 	if err != nil {
 		return err
@@ -215,7 +234,7 @@ func (i *introduction) describe(m handshake.Summary, complete bool) tls.Connecti
 		CipherSuite:        uint16(m.Suite),
 		CurveID:            tls.CurveID(m.Group),
 		NegotiatedProtocol: m.ALPN,
-		ServerName:         m.ServerName,
+		ServerName:         canonicalName(m.ServerName),
 		HelloRetryRequest:  m.HelloRetry,
 		VerifiedChains:     i.peer.Chains,
 		PeerCertificates:   i.peer.Certificates,

@@ -20,7 +20,7 @@ import (
 // writeHalf is all that sending needs. It knows nothing of the Conn, so that a
 // Conn that was dropped can be cleaned up.
 type writeHalf struct {
-	mu  sync.Mutex
+	mu  gate
 	err error // sticky
 
 	sealer *record.Sealer
@@ -60,7 +60,7 @@ var (
 func (c *Conn) Write(p []byte) (n int, err error) {
 	c.out.callers.Add(1)
 	defer c.out.callers.Add(-1)
-	if err := c.handshakeFor(writing); err != nil {
+	if err := c.handshakeFor(&c.deadlines.write); err != nil {
 		return 0, err
 	}
 	c.out.mu.Lock()
@@ -95,9 +95,7 @@ func (c *Conn) writable() error {
 		return c.out.err
 	case c.closed.Load():
 		return net.ErrClosed
-	case c.deadlines.lifeOver():
-		return c.writeError(os.ErrDeadlineExceeded)
-	case c.deadlines.writeExpired():
+	case c.deadlines.write.expired():
 		return os.ErrDeadlineExceeded
 	}
 	if e := c.ended.Load(); e != nil {
@@ -124,19 +122,14 @@ func (c *Conn) writeChunk(p []byte, n *int) error {
 	}
 	*buf = b[:0]
 	*n += len(p)
-	c.out.counts.bytes.Add(uint64(len(p)))
-	c.out.counts.records.Add(uint64(max(1, (len(p)+record.MaxPlaintext-1)/record.MaxPlaintext)))
 	return c.send(b)
 }
 
 // send writes sealed bytes, and keeps what the transport did not take before a
 // deadline. c.out.mu is held, and nothing is pending.
 func (c *Conn) send(b []byte) error {
-	k, err := c.inner.Write(b)
-	if err == nil && k < len(b) {
-		err = io.ErrShortWrite
-	}
-	if err != nil && k >= 0 && k < len(b) {
+	k, err := c.writeInner(b)
+	if k < len(b) {
 		c.out.pending, c.out.owing = append(c.out.pending[:0], b[k:]...), true
 	}
 	return err
@@ -148,16 +141,26 @@ func (c *Conn) flush() error {
 	if len(out.pending) == 0 {
 		return nil
 	}
-	k, err := c.inner.Write(out.pending)
-	if k >= len(out.pending) {
+	k, err := c.writeInner(out.pending)
+	if k == len(out.pending) {
 		out.pending, out.owing = nil, false
 		return nil
 	}
-	out.pending = out.pending[max(k, 0):]
-	if err == nil {
+	out.pending = out.pending[k:]
+	return err
+}
+
+// writeInner writes to the transport. A short write is an error, and so is a count
+// that cannot be.
+func (c *Conn) writeInner(b []byte) (int, error) {
+	k, err := c.inner.Write(b)
+	switch {
+	case k < 0 || k > len(b):
+		return 0, errors.New("the transport's Write returned an impossible count")
+	case k < len(b) && err == nil:
 		err = io.ErrShortWrite
 	}
-	return err
+	return k, err
 }
 
 // Flush sends what a Write sealed and could not send before its deadline. Like
@@ -187,8 +190,6 @@ func (c *Conn) writeError(err error) error {
 		return net.ErrClosed
 	case e != nil:
 		return *e
-	case c.deadlines.lifeOver():
-		return c.failOut(errLifetimeAlert)
 	case isTimeout(err):
 		return os.ErrDeadlineExceeded
 	case errors.Is(err, record.ErrLimit):
@@ -208,11 +209,15 @@ func (c *Conn) pendingAlert() error {
 		return nil
 	}
 	defer c.in.mu.Unlock()
-	c.deadlines.boundRead(time.Now().Add(alertTimeout))
-	defer c.deadlines.boundRead(time.Time{})
+	lift, _ := c.deadlines.read.bound(time.Now().Add(alertTimeout))
+	defer lift()
 	for len(c.in.plain) == 0 && c.in.err == nil {
 		if err := c.nextRecord(); isTimeout(err) {
 			break
+		} else if isProtocol(err) {
+			e := localError(err)
+			c.end(e)
+			c.wipeIn(e)
 		} else if err != nil {
 			c.wipeIn(err)
 		}

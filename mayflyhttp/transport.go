@@ -30,7 +30,7 @@ type RoundTripper struct {
 
 // host is what is known of one address.
 type host struct {
-	mu    sync.Mutex
+	token chan struct{} // whoever takes it may use what follows
 	proto string       // what ALPN chose the last time, empty before
 	spare *mayfly.Conn // the connection by which that was learned
 }
@@ -114,12 +114,15 @@ func (t *RoundTripper) CloseIdleConnections() {
 	t.hosts = make(map[string]*host)
 	t.mu.Unlock()
 	for _, h := range hosts {
-		h.mu.Lock()
-		if h.spare != nil {
-			_ = h.spare.Close()
-			h.spare = nil
+		select {
+		case <-h.token:
+			if h.spare != nil {
+				_ = h.spare.Close()
+				h.spare = nil
+			}
+			h.token <- struct{}{}
+		default: // somebody is connecting, and will use it
 		}
-		h.mu.Unlock()
 	}
 	t.http1.CloseIdleConnections()
 	t.http2.CloseIdleConnections()
@@ -129,8 +132,12 @@ func (t *RoundTripper) CloseIdleConnections() {
 // where that is not known.
 func (t *RoundTripper) learn(ctx context.Context, addr string) (string, error) {
 	h := t.host(addr)
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	select {
+	case <-h.token:
+		defer func() { h.token <- struct{}{} }()
+	case <-ctx.Done():
+		return "", ctx.Err()
+	}
 	if h.proto != "" {
 		return h.proto, nil
 	}
@@ -146,10 +153,14 @@ func (t *RoundTripper) learn(ctx context.Context, addr string) (string, error) {
 // learned, or a new one.
 func (t *RoundTripper) dial(ctx context.Context, network, addr, proto string) (net.Conn, error) {
 	h := t.host(addr)
-	h.mu.Lock()
-	c := h.spare
-	h.spare = nil
-	h.mu.Unlock()
+	var c *mayfly.Conn
+	select {
+	case <-h.token:
+		c, h.spare = h.spare, nil
+		h.token <- struct{}{}
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	if c == nil {
 		d := t.dialer
 		d.Config = d.Config.Clone()
@@ -175,7 +186,8 @@ func (t *RoundTripper) host(addr string) *host {
 	defer t.mu.Unlock()
 	h := t.hosts[addr]
 	if h == nil {
-		h = new(host)
+		h = &host{token: make(chan struct{}, 1)}
+		h.token <- struct{}{}
 		t.hosts[addr] = h
 	}
 	return h

@@ -76,7 +76,7 @@ func (s *Sealer) Seal(dst []byte, t ContentType, p []byte) ([]byte, error) {
 	if s.gone {
 		return dst, errGone
 	}
-	if s.Remaining() < uint64(s.recordsFor(len(p))) {
+	if s.Remaining() < uint64(s.RecordsFor(len(p))) {
 		return dst, ErrLimit
 	}
 	return s.seal(dst, t, p), nil
@@ -88,7 +88,7 @@ func (s *Sealer) SealReserved(dst []byte, t ContentType, p []byte) ([]byte, erro
 	if s.gone {
 		return dst, errGone
 	}
-	if s.keys != nil && (s.seq >= s.keys.Suite.Limit || s.keys.Suite.Limit-s.seq < uint64(s.recordsFor(len(p)))) {
+	if s.keys != nil && (s.seq >= s.keys.Suite.Limit || s.keys.Suite.Limit-s.seq < uint64(s.RecordsFor(len(p)))) {
 		return dst, ErrLimit
 	}
 	return s.seal(dst, t, p), nil
@@ -100,13 +100,14 @@ func (s *Sealer) SealedLen(n int) int {
 	if s.keys != nil {
 		over += 1 + tagLen
 		if s.padding != nil {
-			return s.recordsFor(n) * (HeaderLen + tagLen + s.limit)
+			return s.RecordsFor(n) * (HeaderLen + tagLen + s.limit)
 		}
 	}
-	return n + s.recordsFor(n)*over
+	return n + s.RecordsFor(n)*over
 }
 
-func (s *Sealer) recordsFor(n int) int {
+// RecordsFor returns how many records Seal makes of n bytes of content.
+func (s *Sealer) RecordsFor(n int) int {
 	m := s.fragment()
 	return max(1, (n+m-1)/m)
 }

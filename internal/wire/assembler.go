@@ -86,6 +86,8 @@ func (a *Assembler) Wipe() {
 	a.buf, a.read = nil, 0
 }
 
+// errTooLong is an illegal_parameter: the length is one that the syntax allows (RFC
+// 9846, Section 6.2).
 func errTooLong() error {
 	return alert.New(alert.IllegalParameter, "a handshake message that is too long")
 }

@@ -50,18 +50,16 @@ func ParseCertificate(raw []byte) (*Certificate, error) {
 
 func (e *CertificateEntry) parseExtension(t ExtensionType, s cryptobyte.String) (bool, error) {
 	switch t {
-	case ExtStatusRequest: // RFC 9846, Section 4.5.1.1
-		var kind uint8
-		return s.ReadUint8(&kind) && kind == 1 && s.ReadUint24LengthPrefixed((*cryptobyte.String)(&e.OCSPResponse)) &&
-			len(e.OCSPResponse) > 0 && s.Empty(), nil
+	case ExtStatusRequest:
+		return e.parseStatus(s), nil
 	case ExtSCT:
-		return readSCTs(s, &e.SCTs), nil
+		return readOpaques(s, &e.SCTs), nil
 	}
 	e.Other = append(e.Other, Extension{t, s})
 	return true, nil
 }
 
-// Marshal returns the whole message.
+// Marshal returns the whole message; nil where its lengths have no room for it.
 func (m *Certificate) Marshal() []byte {
 	return marshal(CertificateType, func(b *cryptobyte.Builder) {
 		addUint8s(b, m.Context)
@@ -88,46 +86,11 @@ func (e *CertificateEntry) marshal(b *cryptobyte.Builder) {
 	addExtensions(b, order, func(b *cryptobyte.Builder, t ExtensionType) {
 		switch t {
 		case ExtStatusRequest:
-			b.AddUint8(1)
-			b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.OCSPResponse) })
+			e.putStatus(b)
 		case ExtSCT:
-			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-				for _, sct := range e.SCTs {
-					b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(sct) })
-				}
-			})
+			addOpaques(b, e.SCTs)
 		default:
 			putOther(b, e.Other, t)
 		}
-	})
-}
-
-// A CompressedCertificate is that of RFC 8879, Section 4.
-type CompressedCertificate struct {
-	Algorithm          uint16
-	UncompressedLength uint32
-	Data               []byte
-}
-
-// ParseCompressedCertificate parses a whole message.
-func ParseCompressedCertificate(raw []byte) (*CompressedCertificate, error) {
-	s, err := body(raw, CompressedCertificateType)
-	if err != nil {
-		return nil, err
-	}
-	m := new(CompressedCertificate)
-	if !s.ReadUint16(&m.Algorithm) || !s.ReadUint24(&m.UncompressedLength) ||
-		!s.ReadUint24LengthPrefixed((*cryptobyte.String)(&m.Data)) || len(m.Data) == 0 || !s.Empty() {
-		return nil, errDecode(CompressedCertificateType)
-	}
-	return m, nil
-}
-
-// Marshal returns the whole message.
-func (m *CompressedCertificate) Marshal() []byte {
-	return marshal(CompressedCertificateType, func(b *cryptobyte.Builder) {
-		b.AddUint16(m.Algorithm)
-		b.AddUint24(m.UncompressedLength)
-		b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(m.Data) })
 	})
 }

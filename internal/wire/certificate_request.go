@@ -4,7 +4,11 @@
 
 package wire
 
-import "golang.org/x/crypto/cryptobyte"
+import (
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+)
 
 // A CertificateRequest is that of RFC 9846, Section 4.4.2.
 type CertificateRequest struct {
@@ -20,7 +24,7 @@ type CertificateRequest struct {
 }
 
 // Has reports whether the extension came with the message.
-func (m *CertificateRequest) Has(t ExtensionType) bool { return has(m.Extensions, t) }
+func (m *CertificateRequest) Has(t ExtensionType) bool { return slices.Contains(m.Extensions, t) }
 
 // ParseCertificateRequest parses a whole message.
 func ParseCertificateRequest(raw []byte) (*CertificateRequest, error) {
@@ -48,25 +52,21 @@ func (m *CertificateRequest) parseExtension(t ExtensionType, s cryptobyte.String
 	case ExtSignatureAlgorithmsCert:
 		return readUint16s(s, &m.SignatureAlgorithmsCert), nil
 	case ExtCertificateAuthorities:
-		return readNames(s, &m.CertificateAuthorities), nil
-	case ExtStatusRequest:
+		return readOpaques(s, &m.CertificateAuthorities), nil
+	case ExtStatusRequest: // RFC 9846, Section 4.5.1.1: empty
 		m.StatusRequest = true
-		if len(s) > 0 {
-			m.Other = append(m.Other, Extension{t, s})
-		}
-		return true, nil
+		return s.Empty(), nil
 	case ExtSCT:
 		m.SCT = true
 		return s.Empty(), nil
 	case ExtCompressCertificate:
-		var list cryptobyte.String
-		return s.ReadUint8LengthPrefixed(&list) && s.Empty() && uint16s(list, &m.CompressCertificate), nil
+		return readShortUint16s(s, &m.CompressCertificate), nil
 	}
 	m.Other = append(m.Other, Extension{t, s})
 	return true, nil
 }
 
-// Marshal returns the whole message.
+// Marshal returns the whole message; nil where its lengths have no room for it.
 func (m *CertificateRequest) Marshal() []byte {
 	order := m.Extensions
 	if order == nil {
@@ -91,18 +91,15 @@ func (m *CertificateRequest) Marshal() []byte {
 
 func (m *CertificateRequest) putExtension(b *cryptobyte.Builder, t ExtensionType) {
 	switch t {
+	case ExtStatusRequest, ExtSCT:
 	case ExtSignatureAlgorithms:
 		addUint16s(b, m.SignatureAlgorithms)
 	case ExtSignatureAlgorithmsCert:
 		addUint16s(b, m.SignatureAlgorithmsCert)
 	case ExtCertificateAuthorities:
-		addNames(b, m.CertificateAuthorities)
+		addOpaques(b, m.CertificateAuthorities)
 	case ExtCompressCertificate:
-		b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
-			for _, a := range m.CompressCertificate {
-				b.AddUint16(a)
-			}
-		})
+		addShortUint16s(b, m.CompressCertificate)
 	default:
 		putOther(b, m.Other, t)
 	}

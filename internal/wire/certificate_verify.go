@@ -25,27 +25,10 @@ func ParseCertificateVerify(raw []byte) (*CertificateVerify, error) {
 	return m, nil
 }
 
-// Marshal returns the whole message.
+// Marshal returns the whole message; nil where its lengths have no room for it.
 func (m *CertificateVerify) Marshal() []byte {
 	return marshal(CertificateVerifyType, func(b *cryptobyte.Builder) {
 		b.AddUint16(m.Scheme)
-		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(m.Signature) })
+		addOpaque(b, m.Signature)
 	})
-}
-
-// A Finished is that of RFC 9846, Section 4.5.3.
-type Finished struct{ VerifyData []byte }
-
-// ParseFinished parses a whole message. How long VerifyData must be is the suite's.
-func ParseFinished(raw []byte) (*Finished, error) {
-	s, err := body(raw, FinishedType)
-	if err != nil {
-		return nil, err
-	}
-	return &Finished{VerifyData: s}, nil
-}
-
-// Marshal returns the whole message.
-func (m *Finished) Marshal() []byte {
-	return marshal(FinishedType, func(b *cryptobyte.Builder) { b.AddBytes(m.VerifyData) })
 }

@@ -4,7 +4,11 @@
 
 package wire
 
-import "golang.org/x/crypto/cryptobyte"
+import (
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+)
 
 // EncryptedExtensions is that of RFC 9846, Section 4.4.1.
 type EncryptedExtensions struct {
@@ -21,7 +25,7 @@ type EncryptedExtensions struct {
 }
 
 // Has reports whether the extension came with the message.
-func (m *EncryptedExtensions) Has(t ExtensionType) bool { return has(m.Extensions, t) }
+func (m *EncryptedExtensions) Has(t ExtensionType) bool { return slices.Contains(m.Extensions, t) }
 
 // ParseEncryptedExtensions parses a whole message.
 func ParseEncryptedExtensions(raw []byte) (*EncryptedExtensions, error) {
@@ -45,12 +49,7 @@ func (m *EncryptedExtensions) parseExtension(t ExtensionType, s cryptobyte.Strin
 		m.ServerName = true
 		return s.Empty(), nil
 	case ExtALPN:
-		var protocols []string
-		if !readProtocols(s, &protocols) || len(protocols) != 1 {
-			return false, nil
-		}
-		m.ALPN = protocols[0]
-		return true, nil
+		return m.parseALPN(s), nil
 	case ExtSupportedGroups:
 		return readUint16s(s, &m.SupportedGroups), nil
 	case ExtEarlyData:
@@ -67,6 +66,16 @@ func (m *EncryptedExtensions) parseExtension(t ExtensionType, s cryptobyte.Strin
 	}
 	m.Other = append(m.Other, Extension{t, s})
 	return true, nil
+}
+
+// parseALPN reads the one protocol that was selected (RFC 7301, Section 3.1).
+func (m *EncryptedExtensions) parseALPN(s cryptobyte.String) bool {
+	var protocols []string
+	if !readProtocols(s, &protocols) || len(protocols) != 1 {
+		return false
+	}
+	m.ALPN = protocols[0]
+	return true
 }
 
 func (m *EncryptedExtensions) order() []ExtensionType {
@@ -89,7 +98,7 @@ func (m *EncryptedExtensions) order() []ExtensionType {
 	return otherTypes(order, m.Other)
 }
 
-// Marshal returns the whole message.
+// Marshal returns the whole message; nil where its lengths have no room for it.
 func (m *EncryptedExtensions) Marshal() []byte {
 	return marshal(EncryptedExtensionsType, func(b *cryptobyte.Builder) {
 		addExtensions(b, m.order(), m.putExtension)

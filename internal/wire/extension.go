@@ -5,6 +5,7 @@
 package wire
 
 import (
+	"slices"
 	"strconv"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -53,33 +54,27 @@ type Extension struct {
 	Data []byte
 }
 
-// maxExtensions bounds how many extensions a message may hold: no sender has
-// half as many, and each is looked for among the others.
-const maxExtensions = 256
-
-// readExtensions reads a vector of extensions and calls parse with each; parse
-// returns false where the body is malformed. order is the order in which they
-// came.
-func readExtensions(s *cryptobyte.String, t MessageType, parse func(ExtensionType, cryptobyte.String) (bool, error)) (order []ExtensionType, err error) {
+// readExtensions reads a vector of extensions of a message of type t and calls
+// parse with each; parse returns false where the body is malformed. The order in
+// which they came is never nil.
+func readExtensions(s *cryptobyte.String, t MessageType, parse func(ExtensionType, cryptobyte.String) (bool, error)) ([]ExtensionType, error) {
 	var list cryptobyte.String
 	if !s.ReadUint16LengthPrefixed(&list) {
 		return nil, errDecode(t)
 	}
-	var small [32]ExtensionType
-	order = small[:0]
-	for !list.Empty() {
-		var typ uint16
+	order, ok := extensionTypes(list)
+	if !ok {
+		return nil, errDecode(t)
+	}
+	if repeats(order) {
+		return nil, alert.New(alert.IllegalParameter, "an extension twice in a "+t.String()+" message")
+	}
+	for _, ext := range order {
 		var data cryptobyte.String
-		if !list.ReadUint16(&typ) || !list.ReadUint16LengthPrefixed(&data) || len(order) == maxExtensions {
+		if !list.Skip(2) || !list.ReadUint16LengthPrefixed(&data) {
 			return nil, errDecode(t)
 		}
-		for _, before := range order {
-			if before == ExtensionType(typ) {
-				return nil, alert.New(alert.IllegalParameter, "an extension twice in a "+t.String()+" message")
-			}
-		}
-		order = append(order, ExtensionType(typ))
-		ok, err := parse(ExtensionType(typ), data)
+		ok, err := parse(ext, data)
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +82,29 @@ func readExtensions(s *cryptobyte.String, t MessageType, parse func(ExtensionTyp
 			return nil, errDecode(t)
 		}
 	}
-	return append([]ExtensionType(nil), order...), nil
+	return order, nil
+}
+
+// extensionTypes are the types in a vector of extensions, in their order.
+func extensionTypes(list cryptobyte.String) ([]ExtensionType, bool) {
+	order := []ExtensionType{}
+	for !list.Empty() {
+		var t uint16
+		var data cryptobyte.String
+		if !list.ReadUint16(&t) || !list.ReadUint16LengthPrefixed(&data) {
+			return nil, false
+		}
+		order = append(order, ExtensionType(t))
+	}
+	return order, true
+}
+
+// repeats reports whether a type comes twice. A message has room for 16,000
+// extensions, so they are not compared each with each.
+func repeats(order []ExtensionType) bool {
+	sorted := slices.Clone(order)
+	slices.Sort(sorted)
+	return len(slices.Compact(sorted)) != len(order)
 }
 
 // addExtensions writes a vector of extensions in this order; put writes a body.
@@ -110,21 +127,15 @@ func putOther(b *cryptobyte.Builder, others []Extension, t ExtensionType) {
 	}
 }
 
-// otherTypes are the types of others, in their order.
+// otherTypes appends to order the types of others that are not yet in it.
 func otherTypes(order []ExtensionType, others []Extension) []ExtensionType {
+	known := order
 	for _, e := range others {
-		order = append(order, e.Type)
-	}
-	return order
-}
-
-func has(order []ExtensionType, t ExtensionType) bool {
-	for _, e := range order {
-		if e == t {
-			return true
+		if !slices.Contains(known, e.Type) {
+			order = append(order, e.Type)
 		}
 	}
-	return false
+	return order
 }
 
 // readUint16s reads a non-empty vector of 16-bit numbers that fills s.
@@ -167,48 +178,80 @@ func readUint8s(s cryptobyte.String, out *[]uint8) bool {
 	return true
 }
 
-func addUint8s(b *cryptobyte.Builder, list []uint8) {
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(list) })
-}
-
-// readNames reads the distinguished names of certificate_authorities.
-func readNames(s cryptobyte.String, out *[][]byte) bool {
+// readShortUint16s is readUint16s with a length of one byte.
+func readShortUint16s(s cryptobyte.String, out *[]uint16) bool {
 	var list cryptobyte.String
-	if !s.ReadUint16LengthPrefixed(&list) || len(list) < 3 || !s.Empty() {
-		return false
-	}
-	for !list.Empty() {
-		var name cryptobyte.String
-		if !list.ReadUint16LengthPrefixed(&name) || len(name) == 0 {
-			return false
-		}
-		*out = append(*out, name)
-	}
-	return true
+	return s.ReadUint8LengthPrefixed(&list) && s.Empty() && uint16s(list, out)
 }
 
-func addNames(b *cryptobyte.Builder, names [][]byte) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
-		for _, name := range names {
-			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(name) })
+func addShortUint16s(b *cryptobyte.Builder, list []uint16) {
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, n := range list {
+			b.AddUint16(n)
 		}
 	})
 }
 
-// readSCTs reads a SignedCertificateTimestampList (RFC 6962, Section 3.3).
-func readSCTs(s cryptobyte.String, out *[][]byte) bool {
+func addUint8s(b *cryptobyte.Builder, list []uint8) {
+	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(list) })
+}
+
+// readOpaques reads a non-empty vector of non-empty opaque vectors that fills s: the
+// distinguished names of certificate_authorities, the list of RFC 6962, Section 3.3.
+func readOpaques(s cryptobyte.String, out *[][]byte) bool {
 	var list cryptobyte.String
 	if !s.ReadUint16LengthPrefixed(&list) || list.Empty() || !s.Empty() {
 		return false
 	}
 	for !list.Empty() {
-		var sct cryptobyte.String
-		if !list.ReadUint16LengthPrefixed(&sct) || len(sct) == 0 {
+		var opaque cryptobyte.String
+		if !list.ReadUint16LengthPrefixed(&opaque) || len(opaque) == 0 {
 			return false
 		}
-		*out = append(*out, sct)
+		*out = append(*out, opaque)
 	}
 	return true
+}
+
+func addOpaques(b *cryptobyte.Builder, list [][]byte) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, opaque := range list {
+			addOpaque(b, opaque)
+		}
+	})
+}
+
+func addOpaque(b *cryptobyte.Builder, opaque []byte) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(opaque) })
+}
+
+// readProtocols reads the names of a ProtocolNameList (RFC 7301, Section 3.1).
+func readProtocols(s cryptobyte.String, out *[]string) bool {
+	var list cryptobyte.String
+	if !s.ReadUint16LengthPrefixed(&list) || list.Empty() || !s.Empty() {
+		return false
+	}
+	for !list.Empty() {
+		var name cryptobyte.String
+		if !list.ReadUint8LengthPrefixed(&name) || len(name) == 0 {
+			return false
+		}
+		*out = append(*out, string(name))
+	}
+	return true
+}
+
+func addProtocols(b *cryptobyte.Builder, protocols []string) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, p := range protocols {
+			addUint8s(b, []byte(p))
+		}
+	})
+}
+
+// readCookie reads the body of cookie (RFC 9846, Section 4.3.2).
+func readCookie(s cryptobyte.String, out *[]byte) bool {
+	return s.ReadUint16LengthPrefixed((*cryptobyte.String)(out)) && len(*out) > 0 && s.Empty()
 }
 
 // readRecordSizeLimit reads the body of record_size_limit (RFC 8449, Section 4).

@@ -4,7 +4,11 @@
 
 package wire
 
-import "golang.org/x/crypto/cryptobyte"
+import (
+	"slices"
+
+	"golang.org/x/crypto/cryptobyte"
+)
 
 // RetryRandom is the random that makes a ServerHello a HelloRetryRequest (RFC
 // 9846, Section 4.2.3): SHA-256 of "HelloRetryRequest".
@@ -17,7 +21,7 @@ var RetryRandom = [32]byte{
 // 4.2.4).
 type ServerHello struct {
 	Raw               []byte
-	LegacyVersion     uint16 // 0 is marshalled as 0x0303
+	LegacyVersion     uint16 // 0 is marshalled as 0x0303, unless it was parsed
 	Random            [32]byte
 	SessionID         []byte // the echo of the client's
 	CipherSuite       uint16
@@ -39,7 +43,7 @@ type ServerHello struct {
 func (m *ServerHello) IsHelloRetryRequest() bool { return m.Random == RetryRandom }
 
 // Has reports whether the extension came with the message.
-func (m *ServerHello) Has(t ExtensionType) bool { return has(m.Extensions, t) }
+func (m *ServerHello) Has(t ExtensionType) bool { return slices.Contains(m.Extensions, t) }
 
 // ParseServerHello parses a whole message.
 func ParseServerHello(raw []byte) (*ServerHello, error) {
@@ -89,7 +93,7 @@ func (m *ServerHello) parseExtension(t ExtensionType, s cryptobyte.String) (bool
 	return true, nil
 }
 
-// Marshal returns the whole message.
+// Marshal returns the whole message; nil where its lengths have no room for it.
 func (m *ServerHello) Marshal() []byte {
 	order := m.Extensions
 	if order == nil {
@@ -106,7 +110,7 @@ func (m *ServerHello) Marshal() []byte {
 		order = otherTypes(order, m.Other)
 	}
 	version := m.LegacyVersion
-	if version == 0 {
+	if version == 0 && m.Raw == nil {
 		version = legacyVersion
 	}
 	return marshal(ServerHelloType, func(b *cryptobyte.Builder) {
@@ -132,7 +136,7 @@ func (m *ServerHello) putExtension(b *cryptobyte.Builder, t ExtensionType) {
 			b.AddUint16(m.SelectedGroup)
 		}
 	case ExtCookie:
-		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(m.Cookie) })
+		addOpaque(b, m.Cookie)
 	case ExtPreSharedKey:
 		b.AddUint16(*m.SelectedPSK)
 	default:

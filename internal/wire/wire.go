@@ -7,7 +7,14 @@
 // Assembler, which puts messages together from records.
 //
 // It must not know policy or cryptography: whether a message or an extension is
-// welcome is judged above.
+// welcome is judged above. What does not follow the syntax is a decode_error; what
+// does, and is wrong whoever asks, such as an extension that comes twice, is an
+// illegal_parameter (RFC 9846, Section 6.2).
+//
+// What is parsed points into the message that it was parsed from, which must not
+// change as long as it is in use. A message that parses is marshalled to the same
+// bytes: Extensions keeps the order of its extensions, Other the bodies of those
+// that are not known here.
 package wire
 
 import (
@@ -96,11 +103,16 @@ func body(raw []byte, t MessageType) (cryptobyte.String, error) {
 	return content, nil
 }
 
-// marshal builds a message. f never writes more than a length can tell: what it
-// writes is ours.
+// marshal builds a message. It is nil where a part of it is longer than its length
+// can tell. What we send is ours to bound, but for what we echo: the cookie of a
+// HelloRetryRequest fits where it came from, and perhaps not beside our extensions.
 func marshal(t MessageType, f func(b *cryptobyte.Builder)) []byte {
 	b := cryptobyte.NewBuilder(make([]byte, 0, 512))
 	b.AddUint8(uint8(t))
 	b.AddUint24LengthPrefixed(f)
-	return b.BytesOrPanic()
+	raw, err := b.Bytes()
+	if err != nil {
+		return nil
+	}
+	return raw
 }

@@ -5,9 +5,9 @@
 package wire
 
 import (
-	"golang.org/x/crypto/cryptobyte"
+	"slices"
 
-	"github.com/mayfly-tls/mayfly/internal/alert"
+	"golang.org/x/crypto/cryptobyte"
 )
 
 // A NewSessionTicket is that of RFC 9846, Section 4.7.1.
@@ -21,7 +21,7 @@ type NewSessionTicket struct {
 }
 
 // Has reports whether the extension came with the message.
-func (m *NewSessionTicket) Has(t ExtensionType) bool { return has(m.Extensions, t) }
+func (m *NewSessionTicket) Has(t ExtensionType) bool { return slices.Contains(m.Extensions, t) }
 
 // ParseNewSessionTicket parses a whole message.
 func ParseNewSessionTicket(raw []byte) (*NewSessionTicket, error) {
@@ -51,7 +51,7 @@ func ParseNewSessionTicket(raw []byte) (*NewSessionTicket, error) {
 	return m, nil
 }
 
-// Marshal returns the whole message.
+// Marshal returns the whole message; nil where its lengths have no room for it.
 func (m *NewSessionTicket) Marshal() []byte {
 	order := m.Extensions
 	if order == nil {
@@ -64,7 +64,7 @@ func (m *NewSessionTicket) Marshal() []byte {
 		b.AddUint32(m.Lifetime)
 		b.AddUint32(m.AgeAdd)
 		addUint8s(b, m.Nonce)
-		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(m.Ticket) })
+		addOpaque(b, m.Ticket)
 		addExtensions(b, order, func(b *cryptobyte.Builder, t ExtensionType) {
 			if t == ExtEarlyData {
 				b.AddUint32(m.MaxEarlyData)
@@ -73,54 +73,4 @@ func (m *NewSessionTicket) Marshal() []byte {
 			putOther(b, m.Other, t)
 		})
 	})
-}
-
-// A KeyUpdate is that of RFC 9846, Section 4.7.3.
-type KeyUpdate struct{ Requested bool }
-
-// ParseKeyUpdate parses a whole message.
-func ParseKeyUpdate(raw []byte) (*KeyUpdate, error) {
-	s, err := body(raw, KeyUpdateType)
-	if err != nil {
-		return nil, err
-	}
-	var request uint8
-	if !s.ReadUint8(&request) || !s.Empty() {
-		return nil, errDecode(KeyUpdateType)
-	}
-	if request > 1 {
-		return nil, alert.New(alert.IllegalParameter, "a key_update message that asks for nothing known")
-	}
-	return &KeyUpdate{Requested: request == 1}, nil
-}
-
-// Marshal returns the whole message.
-func (m *KeyUpdate) Marshal() []byte {
-	return marshal(KeyUpdateType, func(b *cryptobyte.Builder) {
-		if m.Requested {
-			b.AddUint8(1)
-		} else {
-			b.AddUint8(0)
-		}
-	})
-}
-
-// An EndOfEarlyData is that of RFC 9846, Section 4.6.
-type EndOfEarlyData struct{}
-
-// ParseEndOfEarlyData parses a whole message.
-func ParseEndOfEarlyData(raw []byte) (*EndOfEarlyData, error) {
-	s, err := body(raw, EndOfEarlyDataType)
-	if err != nil {
-		return nil, err
-	}
-	if !s.Empty() {
-		return nil, errDecode(EndOfEarlyDataType)
-	}
-	return new(EndOfEarlyData), nil
-}
-
-// Marshal returns the whole message.
-func (*EndOfEarlyData) Marshal() []byte {
-	return marshal(EndOfEarlyDataType, func(*cryptobyte.Builder) {})
 }

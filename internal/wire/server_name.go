@@ -1,0 +1,59 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package wire
+
+import "golang.org/x/crypto/cryptobyte"
+
+// The longest that a name and one of its labels may be in the DNS (RFC 1035,
+// Section 2.3.4), where the name ends without a dot.
+const (
+	maxHostName = 253
+	maxLabel    = 63
+)
+
+// parseServerName reads the one host name of RFC 6066, Section 3. There are no
+// names of other types, and what their syntax would be nobody knows.
+func (m *ClientHello) parseServerName(s cryptobyte.String) bool {
+	var list, name cryptobyte.String
+	var kind uint8
+	if !s.ReadUint16LengthPrefixed(&list) || !s.Empty() ||
+		!list.ReadUint8(&kind) || kind != 0 || !list.ReadUint16LengthPrefixed(&name) || !list.Empty() {
+		return false
+	}
+	m.ServerName = string(name)
+	return isHostName(m.ServerName)
+}
+
+// isHostName reports whether name has the shape of a DNS name in ASCII, without
+// the final dot that RFC 6066 forbids. It is as lenient as resolvers are: labels
+// may hold underscores and begin with a hyphen. It lets the four numbers of an
+// IPv4 address pass, which RFC 6066 forbids to send: they name no host.
+func isHostName(name string) bool {
+	if len(name) > maxHostName {
+		return false
+	}
+	label := 0
+	for i := range len(name) {
+		switch c := name[i]; {
+		case c == '.' && label > 0:
+			label = 0
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '-', c == '_':
+			label++
+		default:
+			return false
+		}
+		if label > maxLabel {
+			return false
+		}
+	}
+	return label > 0
+}
+
+func putServerName(b *cryptobyte.Builder, name string) {
+	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+		b.AddUint8(0)
+		addOpaque(b, []byte(name))
+	})
+}
