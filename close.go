@@ -58,7 +58,6 @@ func (c *Conn) closeWithin(wait time.Duration) error {
 	}
 	// Otherwise a handshake is under way, perhaps in a callback of the caller's:
 	// whoever runs it wipes when it returns, at once.
-	c.tell().closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()})
 	if lost != nil {
 		return lost
 	}
@@ -310,7 +309,7 @@ func (c *Conn) sealAlert(code alert.Code) {
 	}
 }
 
-// wipe destroys all that the connection knows. Nobody runs its handshake.
+// wipe destroys all that a closed connection knows. Nobody runs its handshake.
 func (c *Conn) wipe(err error) {
 	c.in.mu.Lock()
 	c.wipeIn(err)
@@ -322,21 +321,20 @@ func (c *Conn) wipe(err error) {
 	c.out.err = err
 	c.out.mu.Unlock()
 	c.keys.wipe()
+	if c.told.CompareAndSwap(false, true) {
+		c.tell().closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()})
+	}
 }
 
 // wipeIn and wipeOut destroy the keys of one half: err is what its calls return
 // from now on. The half is held.
 func (c *Conn) wipeIn(err error) {
-	if c.in.err == nil && c.done.Load() {
-		c.tell().keysDestroyed(KeyInfo{Direction: Receiving, Generation: c.in.receiver.Generation(), CipherSuite: c.intro.state.CipherSuite})
-	}
 	c.in.wipe(err)
+	c.tellKeys(&c.in.told, nil)
 	c.deafen()
 }
 
 func (c *Conn) wipeOut(err error) {
-	if c.out.err == nil && c.done.Load() {
-		c.tell().keysDestroyed(KeyInfo{Direction: Sending, Generation: c.out.sender.Generation(), CipherSuite: c.intro.state.CipherSuite})
-	}
 	c.out.wipe(err)
+	c.tellKeys(&c.out.told, nil)
 }

@@ -64,6 +64,7 @@ type Conn struct {
 
 	intro  *introduction // who the peer is, and how we know
 	teller atomic.Pointer[teller]
+	told   atomic.Bool // that the connection is closed
 }
 
 // Client returns a connection that will do the client's side of a handshake over
@@ -364,14 +365,14 @@ func (c *Conn) apply(events []handshake.Event) error {
 			err = c.queue(record.ChangeCipherSpec, []byte{1})
 		case handshake.InstallWrite:
 			c.out.sealer.SetKeys(e.Keys)
-			c.tellKeys(Sending, e.Epoch, 0, e.Keys)
+			c.tellKeys(&c.out.told, keyInfo(Sending, e.Epoch, 0, e.Keys))
 		case handshake.InstallRead:
 			c.in.opener.SetKeys(e.Keys)
 			generation := uint64(0)
 			if c.done.Load() {
 				generation = c.in.receiver.Generation()
 			}
-			c.tellKeys(Receiving, e.Epoch, generation, e.Keys)
+			c.tellKeys(&c.in.told, keyInfo(Receiving, e.Epoch, generation, e.Keys))
 		case handshake.RecordLimit:
 			c.out.sealer.SetLimit(e.Send)
 			c.in.opener.SetLimit(e.Receive)
@@ -395,17 +396,19 @@ func (c *Conn) apply(events []handshake.Event) error {
 	return nil
 }
 
-// tellKeys traces that new keys replace those before them.
-func (c *Conn) tellKeys(d Direction, epoch handshake.Epoch, generation uint64, keys *suite.Keys) {
-	info := KeyInfo{Direction: d, Handshake: epoch == handshake.EpochHandshake, Generation: generation, CipherSuite: uint16(keys.Suite.ID)}
-	if !info.Handshake {
-		before := info
-		if before.Handshake = generation == 0; !before.Handshake {
-			before.Generation--
-		}
-		c.tell().keysDestroyed(before)
+// tellKeys traces that the keys of one half, those of told, are gone, and that next
+// are in their place; nil is none. The half is held.
+func (c *Conn) tellKeys(told **KeyInfo, next *KeyInfo) {
+	if *told != nil {
+		c.tell().keysDestroyed(**told)
 	}
-	c.tell().keysInstalled(info)
+	if *told = next; next != nil {
+		c.tell().keysInstalled(*next)
+	}
+}
+
+func keyInfo(d Direction, epoch handshake.Epoch, generation uint64, keys *suite.Keys) *KeyInfo {
+	return &KeyInfo{Direction: d, Handshake: epoch == handshake.EpochHandshake, Generation: generation, CipherSuite: uint16(keys.Suite.ID)}
 }
 
 // queue seals a record of the handshake behind what is pending: a flight goes

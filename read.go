@@ -32,7 +32,8 @@ type readHalf struct {
 	r, w  int     // what of buf is not yet opened
 	plain []byte  // what is opened and not yet read; a part of buf
 
-	counts   counts // of application data
+	told     *KeyInfo // the present keys, where a Trace was told of them
+	counts   counts   // of application data
 	raw      int    // bytes read during the handshake
 	skip     int    // bytes of refused early data that may still be skipped
 	oddities oddities

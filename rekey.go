@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -111,9 +112,8 @@ func (c *Conn) sealKeyUpdate(b []byte, reason RekeyReason) ([]byte, error) {
 		return b, err
 	}
 	generation := out.sender.Generation()
-	c.tell().keysDestroyed(KeyInfo{Direction: Sending, Generation: generation - 1, CipherSuite: uint16(next.Suite.ID)})
 	out.sealer.SetKeys(next)
-	c.tell().keysInstalled(KeyInfo{Direction: Sending, Generation: generation, CipherSuite: uint16(next.Suite.ID)})
+	c.tellKeys(&out.told, keyInfo(Sending, handshake.EpochApplication, generation, next))
 	c.tell().rekeyed(RekeyInfo{Direction: Sending, Generation: generation, Reason: reason})
 	out.counts.keys.Store(generation)
 	out.rekey.since, out.rekey.bytes, out.rekey.records = time.Now(), 0, 0

@@ -37,7 +37,8 @@ type Trace struct {
 	// after KeysInstalled, and says what asked for it.
 	Rekeyed func(context.Context, RekeyInfo)
 
-	// Closed is called once, when the connection's keys are gone.
+	// Closed is called once after Close, when the connection's keys are gone. A
+	// connection that was dropped without Close tells nothing of its end.
 	Closed func(context.Context, CloseInfo)
 
 	// AcceptError is called by a Listener whose inner listener failed to

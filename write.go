@@ -30,7 +30,8 @@ type writeHalf struct {
 	owing   bool   // some of pending is data of the caller's
 	rekey   rekeyState
 
-	counts counts // of application data
+	told   *KeyInfo // the present keys, where a Trace was told of them
+	counts counts   // of application data
 
 	callers atomic.Int32 // Writes under way, for Close
 

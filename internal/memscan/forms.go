@@ -1,0 +1,131 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package memscan
+
+import (
+	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/mlkem"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"hash"
+	"reflect"
+	"slices"
+)
+
+// A Form is one of the ways in which a secret lies in memory.
+type Form struct {
+	Name  string
+	Bytes []byte
+}
+
+// Raw is a secret as it is.
+func Raw(b []byte) []Form { return []Form{{"raw", b}} }
+
+// Secret returns the forms of a secret that HMAC takes for a key, and of one that
+// is written to a key log.
+func Secret(newHash func() hash.Hash, b []byte) []Form {
+	forms := append(Raw(b), Form{"hex", hex.AppendEncode(nil, b)})
+	for _, pad := range []struct {
+		name string
+		byte byte
+	}{{"ipad", 0x36}, {"opad", 0x5c}} {
+		h := newHash()
+		block := bytes.Repeat([]byte{pad.byte}, h.BlockSize())
+		for i := range min(len(b), len(block)) {
+			block[i] ^= b[i]
+		}
+		h.Write(block)
+		state := words(reflect.ValueOf(h).Elem().FieldByName("h"))
+		forms = append(forms, Form{pad.name, block})
+		forms = append(forms, bothOrders(pad.name+" midstate", state)...)
+	}
+	return forms
+}
+
+// Scalar returns the forms of a private key of X25519 or P-256.
+func Scalar(b []byte) []Form {
+	clamped := bytes.Clone(b)
+	clamped[0] &= 248
+	clamped[len(b)-1] = clamped[len(b)-1]&127 | 64
+	reversed := bytes.Clone(b)
+	slices.Reverse(reversed)
+	return append(Raw(b), Form{"clamped", clamped}, Form{"reversed", reversed})
+}
+
+// AES returns the forms of a key of AES-GCM: with its round keys, the key of GHASH
+// and the table that is made of that.
+func AES(key []byte) ([]Form, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	size := (len(key)/4 + 7) * 4 // of the key schedule, in words
+	v := reflect.ValueOf(block).Elem()
+	forms := Raw(key)
+	forms = append(forms, bothOrders("round keys", words(v.FieldByName("enc"))[:size])...)
+	forms = append(forms, bothOrders("inverse round keys", words(v.FieldByName("dec"))[:size])...)
+	h := make([]byte, aes.BlockSize)
+	block.Encrypt(h, h)
+	forms = append(forms, Form{"GHASH key", h})
+	if table := reflect.ValueOf(gcm).Elem().FieldByName("productTable"); table.IsValid() {
+		forms = append(forms, Form{"GHASH table", inMemory(words(table))})
+	}
+	return forms, nil
+}
+
+// MLKEM returns the forms of a decapsulation key of ML-KEM-768: its seed, and the
+// vector of polynomials that is made of it.
+func MLKEM(seed []byte) ([]Form, error) {
+	dk, err := mlkem.NewDecapsulationKey768(seed)
+	if err != nil {
+		return nil, err
+	}
+	forms := Raw(seed)
+	s := reflect.ValueOf(dk).Elem().FieldByName("key").Elem().FieldByName("s")
+	for i := range s.Len() {
+		forms = append(forms, Form{fmt.Sprint("vector ", i), inMemory(words(s.Index(i)))})
+	}
+	return forms, nil
+}
+
+// A word is an unsigned integer of a size in bytes.
+type word struct {
+	value uint64
+	size  int
+}
+
+// words returns the integers of an array.
+func words(v reflect.Value) []word {
+	w := make([]word, v.Len())
+	for i := range w {
+		w[i] = word{v.Index(i).Uint(), int(v.Type().Elem().Size())}
+	}
+	return w
+}
+
+// inMemory returns words as they lie in the memory of a little-endian machine.
+func inMemory(words []word) []byte {
+	var b []byte
+	for _, w := range words {
+		b = append(b, binary.LittleEndian.AppendUint64(nil, w.value)[:w.size]...)
+	}
+	return b
+}
+
+// bothOrders returns words in both byte orders.
+func bothOrders(name string, words []word) []Form {
+	var swapped []byte
+	for _, w := range words {
+		swapped = append(swapped, binary.BigEndian.AppendUint64(nil, w.value)[8-w.size:]...)
+	}
+	return []Form{{name, inMemory(words)}, {name + ", swapped", swapped}}
+}
