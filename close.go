@@ -321,7 +321,7 @@ func (c *Conn) wipe(err error) {
 	c.out.err = err
 	c.out.mu.Unlock()
 	c.keys.wipe()
-	if c.told.CompareAndSwap(false, true) {
+	if c.buried.CompareAndSwap(false, true) {
 		c.tell().closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()})
 	}
 }

@@ -162,13 +162,14 @@ func (c *Config) Clone() *Config {
 type RekeyPolicy struct {
 	// Records under one key. Zero: 2^22, 64 GiB of full records.
 	Records uint64
-	// Bytes of plaintext under one key. Zero: 2^36, 64 GiB.
+	// Bytes of plaintext under one key; a record may go past them. Zero: 2^36,
+	// 64 GiB.
 	Bytes uint64
 	// Age of a key. Zero: one hour. Negative: no limit.
 	Age time.Duration
 	// MinInterval is the least time between two changes of this side's own
-	// accord: some peers drop connections that change keys faster. Zero: 100
-	// milliseconds. Negative: none.
+	// accord: GnuTLS drops connections on which keys change more than eight
+	// times a second. Zero: 150 milliseconds. Negative: none.
 	MinInterval time.Duration
 }
 

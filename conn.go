@@ -64,7 +64,7 @@ type Conn struct {
 
 	intro  *introduction // who the peer is, and how we know
 	teller atomic.Pointer[teller]
-	told   atomic.Bool // that the connection is closed
+	buried atomic.Bool // the Trace was told that the connection is closed
 }
 
 // Client returns a connection that will do the client's side of a handshake over

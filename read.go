@@ -34,8 +34,8 @@ type readHalf struct {
 
 	told     *KeyInfo // the present keys, where a Trace was told of them
 	counts   counts   // of application data
-	raw      int    // bytes read during the handshake
-	skip     int    // bytes of refused early data that may still be skipped
+	raw      int      // bytes read during the handshake
+	skip     int      // bytes of refused early data that may still be skipped
 	oddities oddities
 }
 

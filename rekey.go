@@ -6,6 +6,7 @@ package mayfly
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
@@ -19,7 +20,7 @@ const (
 	defaultRekeyRecords  = 1 << 22
 	defaultRekeyBytes    = 1 << 36
 	defaultRekeyAge      = time.Hour
-	defaultRekeyInterval = 100 * time.Millisecond
+	defaultRekeyInterval = 150 * time.Millisecond // GnuTLS takes 8 changes a second
 )
 
 // withDefaults fills in what is zero, and turns negative into "none".
@@ -71,6 +72,13 @@ func (s *rekeyState) due(now time.Time, n int, records uint64, owed bool, remain
 	return 0
 }
 
+// chunk is how much may be sealed between two questions whether a change is due:
+// what the policy allows under one key, and a full record at least.
+func (s *rekeyState) chunk() int {
+	n := min(s.policy.Records, writeChunk/record.MaxPlaintext) * record.MaxPlaintext
+	return int(max(min(n, s.policy.Bytes), record.MaxPlaintext))
+}
+
 // rekeyIfDue seals a KeyUpdate into b and changes the keys, where that is due
 // before n more bytes are sealed, and counts those. c.out.mu is held.
 func (c *Conn) rekeyIfDue(b []byte, n int) ([]byte, error) {
@@ -78,8 +86,10 @@ func (c *Conn) rekeyIfDue(b []byte, n int) ([]byte, error) {
 	records := uint64(out.sealer.RecordsFor(n))
 	reason := out.rekey.due(time.Now(), n, records, out.owed.Load(), out.sealer.Remaining())
 	if reason != 0 {
+		// Where there are no more keys (RFC 9846, Section 4.7.3) the present
+		// ones serve until their limit, and a request is ignored.
 		var err error
-		if b, err = c.sealKeyUpdate(b, reason); err != nil {
+		if b, err = c.sealKeyUpdate(b, reason); err != nil && err != errNoMoreKeys {
 			return b, err
 		}
 	}
@@ -90,26 +100,28 @@ func (c *Conn) rekeyIfDue(b []byte, n int) ([]byte, error) {
 	return b, nil
 }
 
+// errNoMoreKeys is returned after 2^48-1 changes of keys.
+var errNoMoreKeys = errors.New("mayfly: keys were changed as often as they may be")
+
 // sealKeyUpdate appends a KeyUpdate under the present key and installs the next
 // (RFC 9846, Section 4.7.3). Only Rekey asks the peer for a change of its own,
 // and not while an earlier request is unanswered. c.out.mu is held.
 func (c *Conn) sealKeyUpdate(b []byte, reason RekeyReason) ([]byte, error) {
 	out := c.out
-	request := false
-	if reason == RekeyAsked && out.awaited.Load() == nil {
-		request = true
-		ch := make(chan struct{})
-		out.awaited.Store(&ch)
-	}
 	out.owed.Store(false)
+	request := reason == RekeyAsked && out.awaited.Load() == nil
 	msg, next := out.sender.KeyUpdate(request)
 	if next == nil {
-		return b, record.ErrLimit // RFC 9846, Section 4.7.3: 2^48-1 updates
+		return b, errNoMoreKeys
 	}
 	b, err := out.sealer.SealReserved(b, record.Handshake, msg)
 	if err != nil {
 		next.Wipe()
 		return b, err
+	}
+	if request {
+		ch := make(chan struct{})
+		out.awaited.Store(&ch)
 	}
 	generation := out.sender.Generation()
 	out.sealer.SetKeys(next)
@@ -146,7 +158,9 @@ func (c *Conn) Rekey(ctx context.Context) error {
 		return c.writeErrorBy(ctx, err)
 	}
 	b, err := c.sealKeyUpdate(nil, RekeyAsked)
-	if err != nil {
+	if err == errNoMoreKeys {
+		return err
+	} else if err != nil {
 		return c.writeError(err)
 	}
 	if err := c.send(b); err != nil {

@@ -76,7 +76,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		return 0, nil // a record of nothing would surprise some peers
 	}
 	for {
-		chunk := p[n:min(n+writeChunk, len(p))]
+		chunk := p[n:min(n+c.out.rekey.chunk(), len(p))]
 		if err := c.writeChunk(chunk, &n); err != nil {
 			return n, c.writeError(err)
 		}

@@ -31,8 +31,8 @@ type RoundTripper struct {
 // host is what is known of one address.
 type host struct {
 	token chan struct{} // whoever takes it may use what follows
-	proto string       // what ALPN chose the last time, empty before
-	spare *mayfly.Conn // the connection by which that was learned
+	proto string        // what ALPN chose the last time, empty before
+	spare *mayfly.Conn  // the connection by which that was learned
 }
 
 // Transport returns an http.RoundTripper for http.Client.Transport that dials by

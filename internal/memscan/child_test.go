@@ -190,7 +190,7 @@ func (c *child) secure(k kind, raw net.Conn, random io.Reader) secure {
 		}
 		return tls.Server(raw, config)
 	}
-	config := configFor(k, c.identity, c.cert)
+	config := configFor(k, k.client, c.identity, c.cert)
 	config.Rand = random
 	if k.client {
 		return mayfly.Client(raw, config)
@@ -198,11 +198,14 @@ func (c *child) secure(k kind, raw net.Conn, random io.Reader) secure {
 	return mayfly.Server(raw, config)
 }
 
-// configFor is the Config of either side of a connection.
-func configFor(k kind, id *mayfly.Identity, cert tls.Certificate) *mayfly.Config {
+// configFor is the Config of one side of a connection.
+func configFor(k kind, client bool, id *mayfly.Identity, cert tls.Certificate) *mayfly.Config {
 	config := &mayfly.Config{
 		Peers: mayfly.AnyKey(), CipherSuites: []uint16{k.suite}, CurvePreferences: []tls.CurveID{k.group},
 		HandshakeTimeout: -1,
+	}
+	if client {
+		config.Peers = mayfly.InsecureAnyServer()
 	}
 	if k.raw {
 		config.Identity = id

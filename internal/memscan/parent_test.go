@@ -51,6 +51,7 @@ type link struct {
 	own    *recorder    // the parent's
 	keyLog bytes.Buffer // of the parent
 	plain  [][]byte     // what was sent
+	paused bool         // the child has half of the last of that
 }
 
 func startChild(t *testing.T, how string) *parent {
@@ -125,7 +126,7 @@ func (p *parent) accept() {
 // begin starts the parent's side of a handshake.
 func (l *link) begin(id *mayfly.Identity, cert tls.Certificate) {
 	l.own = new(recorder)
-	config := configFor(l.kind, id, cert)
+	config := configFor(l.kind, !l.client, id, cert)
 	config.Rand, config.KeyLogWriter = l.own, &l.keyLog
 	config.CipherSuites = []uint16{l.suite}
 	config.Rekey.MinInterval = -1

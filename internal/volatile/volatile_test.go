@@ -186,8 +186,9 @@ type owner struct {
 	nested  [2]inner
 	curve   fmt.Stringer
 	name    string
-	none    *inner
-	count   int
+	//lint:ignore U1000 a nil pointer to walk over
+	none  *inner
+	count int
 }
 
 type inner struct {

@@ -1,0 +1,5 @@
+//go:build !goexperiment.runtimesecret
+
+package memscan_test
+
+const build = "plain"
