@@ -58,8 +58,11 @@ func (c *Conn) closeWithin(wait time.Duration) error {
 	}
 	// Otherwise a handshake is under way, perhaps in a callback of the caller's:
 	// whoever runs it wipes when it returns, at once.
-	if lost != nil {
+	switch {
+	case lost != nil:
 		return lost
+	case errors.Is(err, net.ErrClosed):
+		return nil // somebody was faster, and that is what was wanted
 	}
 	return err
 }

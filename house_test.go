@@ -36,6 +36,7 @@ var imports = map[string][]string{
 	"internal/suite":      {"internal/volatile", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/sys/cpu"},
 	"internal/alert":      {},
 	"internal/volatile":   {"golang.org/x/sys/unix"},
+	"internal/memscan":    {},
 	"internal/testvec":    {},
 	"mayflyhttp":          {""},
 	"mayflytest":          {""},

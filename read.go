@@ -127,13 +127,13 @@ func (c *Conn) nextRecord() error {
 	t, content, err := in.opener.Open(b)
 	if in.skip > 0 && record.ContentType(b[0]) == record.ApplicationData {
 		// RFC 9846, Section 4.3.10: early data that was refused is skipped.
-		if err != nil || !in.opener.Protected() {
+		if err != nil && alert.Of(err) == alert.BadRecordMAC || !in.opener.Protected() {
 			if in.skip -= len(b); in.skip <= 0 {
 				return alert.New(alert.UnexpectedMessage, "too much early data")
 			}
 			return nil
 		}
-		in.skip = 0
+		in.skip = 0 // it opened
 	}
 	if err != nil {
 		return err

@@ -460,3 +460,42 @@ func TestWaitPeerEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestRekeyWithinWrite holds the policy in the midst of one long Write, and ignores
+// a request when keys cannot be changed any more.
+func TestRekeyWithinWrite(t *testing.T) {
+	for _, test := range []struct {
+		policy  RekeyPolicy
+		changes uint64 // in 64 full records
+	}{
+		{RekeyPolicy{Records: 1, MinInterval: -1}, 63},
+		{RekeyPolicy{Records: 3, MinInterval: -1}, 21},
+		{RekeyPolicy{Records: 16, MinInterval: -1}, 3},
+		{RekeyPolicy{Bytes: 1, MinInterval: -1}, 63},
+		{RekeyPolicy{Bytes: 4 * record.MaxPlaintext, MinInterval: -1}, 15},
+		{RekeyPolicy{Records: 1, MinInterval: time.Hour}, 0},
+	} {
+		victim, _ := hostilePair(t)
+		victim.inner = &flood{Conn: victim.inner}
+		victim.out.rekey.policy = test.policy.withDefaults()
+		if _, err := victim.Write(make([]byte, 64*record.MaxPlaintext)); err != nil {
+			t.Fatal(err)
+		}
+		if s := victim.Stats(); s.KeysSent != test.changes || s.RecordsSent != 64 {
+			t.Errorf("%+v: %d changes in %d records", test.policy, s.KeysSent, s.RecordsSent)
+		}
+	}
+	victim, _ := hostilePair(t)
+	victim.inner = &flood{Conn: victim.inner}
+	victim.out.sender.Wipe()
+	victim.out.owed.Store(true)
+	if _, err := victim.Write([]byte("x")); err != nil {
+		t.Errorf("Write: %v", err)
+	}
+	if err := victim.Rekey(t.Context()); err == nil {
+		t.Error("Rekey changed keys that cannot be changed")
+	}
+	if _, err := victim.Write([]byte("x")); err != nil {
+		t.Errorf("Write after Rekey: %v", err)
+	}
+}

@@ -72,9 +72,13 @@ func tryCryptoTLS(t *testing.T, c cell) {
 // startCryptoTLS begins the peer's handshake, and returns a function that waits
 // for its end.
 func startCryptoTLS(t *testing.T, c cell, inner net.Conn) (wait func(*testing.T) *tls.Conn) {
-	peer := tls.Server(inner, c.cryptoTLS(t))
+	return startCryptoTLSWith(t, c, c.cryptoTLS(t), inner)
+}
+
+func startCryptoTLSWith(t *testing.T, c cell, cfg *tls.Config, inner net.Conn) (wait func(*testing.T) *tls.Conn) {
+	peer := tls.Server(inner, cfg)
 	if c.role == asClient {
-		peer = tls.Client(inner, c.cryptoTLS(t))
+		peer = tls.Client(inner, cfg)
 	}
 	done := make(chan error, 1)
 	go func() {

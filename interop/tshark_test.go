@@ -30,7 +30,7 @@ func TestTshark(t *testing.T) {
 		matrix.add(cell{peer: tshark, role: listening, key: ecdsaP256}, "skipped: "+p.missing)
 		t.Skip(p.missing)
 	}
-	c := cell{peer: tshark, role: listening, group: groups[0], auth: x509Mutual, key: ecdsaP256, with: "key log, our key updates"}
+	c := cell{peer: tshark, role: listening, group: groups[0], auth: x509Mutual, key: ecdsaP256, with: "key log, both sides' key updates"}
 	for _, c.suite = range suites {
 		c.run(t, tryTshark)
 	}
@@ -61,12 +61,23 @@ func tryTshark(t *testing.T, c cell) {
 		func() error { return sendBits(ours, sent) },
 		func() error { return receive("the peer", peer, sent) },
 	)
-	all(t,
-		func() error { return send("the peer", peer, returned) },
-		func() error { return receive("us", ours, returned) },
-	)
-	if n := rekeys.of(mayfly.RekeyBytes); n < 3 {
-		t.Errorf("we changed keys %d times", n)
+	half := len(returned) / 2
+	for _, part := range [][]byte{returned[:half], returned[half:]} {
+		all(t,
+			func() error { return send("the peer", peer, part) },
+			func() error { return receive("us", ours, part) },
+		)
+		if err := ours.Rekey(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		sent = append(sent, '1', '\n') // has the peer read what we ask for
+		all(t,
+			func() error { return send("us", ours, sent[len(sent)-2:]) },
+			func() error { return receive("the peer", peer, sent[len(sent)-2:]) },
+		)
+	}
+	if own, its := rekeys.of(mayfly.RekeyBytes), rekeys.of(mayfly.RekeyPeer); own < 3 || its < 1 {
+		t.Errorf("we changed keys %d times, and the peer its own %d times among the data", own, its)
 	}
 
 	dir := t.TempDir()

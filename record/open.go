@@ -72,7 +72,12 @@ func (o *Opener) Open(record []byte) (t ContentType, content []byte, err error) 
 	if err != nil {
 		return 0, nil, err
 	}
-	return o.unpad(plain)
+	if t, content, err = o.unpad(plain); err != nil {
+		clear(plain)
+		return 0, nil, err
+	}
+	o.seq++
+	return t, content, nil
 }
 
 // openPlain checks a TLSPlaintext (RFC 9846, Section 5.1).
@@ -80,7 +85,9 @@ func openPlain(t ContentType, fragment []byte) (ContentType, []byte, error) {
 	switch {
 	case len(fragment) > MaxPlaintext:
 		return 0, nil, alert.New(alert.RecordOverflow, "a record that is too long")
-	case len(fragment) == 0 && t != ApplicationData:
+	case t == ApplicationData:
+		return 0, nil, alert.New(alert.UnexpectedMessage, "application data in the clear")
+	case len(fragment) == 0:
 		return 0, nil, alert.New(alert.UnexpectedMessage, "an empty record of handshake or alert")
 	}
 	return t, fragment, nil
@@ -91,16 +98,12 @@ func (o *Opener) open(dst, fragment, header []byte) ([]byte, error) {
 	if o.seq == math.MaxUint64 {
 		return nil, alert.Wrap(alert.InternalError, "the peer did not change its keys in time", ErrLimit)
 	}
-	if len(fragment) > o.limit+tagLen && len(fragment) > MaxCiphertext {
-		return nil, alert.New(alert.RecordOverflow, "a record that is too long")
-	}
 	o.keys.Nonce(&o.nonce, o.seq)
 	plain, err := o.keys.AEAD.Open(dst, o.nonce[:], fragment, header)
 	if err != nil {
 		// One alert and one text for everything that does not open.
 		return nil, alert.New(alert.BadRecordMAC, "a record that does not open")
 	}
-	o.seq++
 	return plain, nil
 }
 
@@ -108,7 +111,6 @@ func (o *Opener) open(dst, fragment, header []byte) ([]byte, error) {
 // 5.4).
 func (o *Opener) unpad(plain []byte) (ContentType, []byte, error) {
 	if len(plain) > o.limit {
-		clear(plain)
 		return 0, nil, alert.New(alert.RecordOverflow, "a record that holds more than it may")
 	}
 	i := len(plain) - 1
@@ -122,7 +124,6 @@ func (o *Opener) unpad(plain []byte) (ContentType, []byte, error) {
 	plain[i] = 0
 	switch {
 	case t != Alert && t != Handshake && t != ApplicationData:
-		clear(content)
 		return 0, nil, alert.New(alert.UnexpectedMessage, "a protected record of a type that has no place in one")
 	case len(content) == 0 && t != ApplicationData:
 		return 0, nil, alert.New(alert.UnexpectedMessage, "an empty record of handshake or alert")

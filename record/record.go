@@ -40,11 +40,15 @@ const (
 // 9846, Section 5.5), or the sequence numbers are at their end: nothing is sealed.
 var ErrLimit = errors.New("record: the key has protected as many records as it may")
 
+// errContent is returned for content that no record of its type may hold.
+var errContent = errors.New("record: content that must not be sent")
+
 // errGone is returned after Wipe.
 var errGone = errors.New("record: the keys are gone")
 
 // ParseHeader reads the header of a record: its outer type and the length of the
-// fragment that follows. legacy_record_version is ignored. The error carries its
+// fragment that follows. The minor part of legacy_record_version is ignored; the
+// major is 3 in everything that is TLS, and tells it from other protocols. The error carries its
 // alert.
 func ParseHeader(b []byte) (t ContentType, n int, err error) {
 	if len(b) < HeaderLen {

@@ -348,3 +348,44 @@ func BenchmarkAEAD(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkOpen and BenchmarkAEADOpen are the same for opening. Opening in place
+// destroys a record: both pay for a copy of it.
+func BenchmarkOpen(b *testing.B) {
+	for _, id := range suite.All() {
+		b.Run(id.String(), func(b *testing.B) {
+			sealer, opener := pair(b, id)
+			record, err := sealer.Seal(nil, ApplicationData, make([]byte, MaxPlaintext))
+			if err != nil {
+				b.Fatal(err)
+			}
+			buf := make([]byte, len(record))
+			b.SetBytes(MaxPlaintext)
+			for b.Loop() {
+				copy(buf, record)
+				opener.seq = 0
+				if _, _, err := opener.Open(buf); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkAEADOpen(b *testing.B) {
+	for _, id := range suite.All() {
+		b.Run(id.String(), func(b *testing.B) {
+			sealer, opener := pair(b, id)
+			nonce, header := make([]byte, suite.NonceLen), make([]byte, HeaderLen)
+			record := sealer.keys.AEAD.Seal(nil, nonce, make([]byte, MaxPlaintext), header)
+			buf := make([]byte, len(record))
+			b.SetBytes(MaxPlaintext)
+			for b.Loop() {
+				copy(buf, record)
+				if _, err := opener.keys.AEAD.Open(buf[:0], nonce, buf, header); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -7,6 +7,7 @@ package record
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/mayfly-tls/mayfly/internal/suite"
 )
@@ -70,11 +71,11 @@ func (s *Sealer) Remaining() uint64 {
 
 // Seal appends to dst as many records of type t as p needs, at least one, and
 // returns dst. dst and p must not overlap; nothing is allocated where dst has
-// room (see SealedLen). Where the key's limit would be passed it returns ErrLimit
-// and dst as it was.
+// room (see SealedLen). Where the key's limit would be passed it returns ErrLimit,
+// and for what must not be sent an error too, and dst as it was.
 func (s *Sealer) Seal(dst []byte, t ContentType, p []byte) ([]byte, error) {
-	if s.gone {
-		return dst, errGone
+	if err := s.mayHold(t, p); err != nil {
+		return dst, err
 	}
 	if s.Remaining() < uint64(s.RecordsFor(len(p))) {
 		return dst, ErrLimit
@@ -85,13 +86,35 @@ func (s *Sealer) Seal(dst []byte, t ContentType, p []byte) ([]byte, error) {
 // SealReserved is Seal for the KeyUpdate and the alerts that the limit's reserve is
 // kept for.
 func (s *Sealer) SealReserved(dst []byte, t ContentType, p []byte) ([]byte, error) {
-	if s.gone {
-		return dst, errGone
+	if err := s.mayHold(t, p); err != nil {
+		return dst, err
 	}
 	if s.keys != nil && (s.seq >= s.keys.Suite.Limit || s.keys.Suite.Limit-s.seq < uint64(s.RecordsFor(len(p)))) {
 		return dst, ErrLimit
 	}
 	return s.seal(dst, t, p), nil
+}
+
+// mayHold refuses what no record may hold (RFC 9846, Section 5.1): application data
+// in the clear, nothing but application data that is empty, an alert that is split,
+// an unknown type. Handshake messages may be split.
+func (s *Sealer) mayHold(t ContentType, p []byte) error {
+	ok := false
+	switch t {
+	case ApplicationData:
+		ok = s.keys != nil
+	case Handshake:
+		ok = len(p) > 0
+	case Alert, ChangeCipherSpec:
+		ok = len(p) > 0 && len(p) <= s.fragment()
+	}
+	switch {
+	case s.gone:
+		return errGone
+	case !ok:
+		return errContent
+	}
+	return nil
 }
 
 // SealedLen returns the most bytes that Seal makes of n bytes of content.
@@ -153,22 +176,18 @@ func (s *Sealer) sealRecord(dst []byte, t ContentType, content []byte) []byte {
 		padding = min(max(s.padding(len(content)), 0), s.limit-1-len(content))
 	}
 	inner := len(content) + 1 + padding
+	// All the room at once: a buffer that is left for a larger one holds ciphertext.
+	dst = slices.Grow(dst, HeaderLen+inner+tagLen)
 	start := len(dst)
 	dst = appendHeader(dst, ApplicationData, legacyVersion, inner+tagLen)
-	dst = append(dst, content...)
-	dst = append(dst, byte(t))
-	for range padding {
-		dst = append(dst, 0)
-	}
-	header, plain := dst[start:start+HeaderLen], dst[start+HeaderLen:]
+	header, plain := dst[start:], dst[len(dst):len(dst)+inner]
+	copy(plain, content)
+	plain[len(content)] = byte(t)
+	clear(plain[len(content)+1:])
 	s.keys.Nonce(&s.nonce, s.seq)
 	s.seq++
 	sealed := s.keys.AEAD.Seal(plain[:0], s.nonce[:], plain, header)
-	if cap(plain) >= inner+tagLen {
-		return dst[:start+HeaderLen+len(sealed)]
-	}
-	clear(plain) // the AEAD had no room and moved: no plaintext is left behind
-	return append(dst[:start+HeaderLen], sealed...)
+	return dst[:len(dst)+len(sealed)]
 }
 
 func appendHeader(dst []byte, t ContentType, version uint16, n int) []byte {

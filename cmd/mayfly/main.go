@@ -61,6 +61,9 @@ key file or a list of peers cannot be used; 3 one side refused the other.`,
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = connectionError{errors.New("interrupted")}
+	}
 	if err != nil {
 		fmt.Fprintln(stderr, "mayfly:", sentence(err))
 	}

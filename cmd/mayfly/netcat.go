@@ -43,6 +43,9 @@ away, and waiting goes on. The address is printed on standard error.`,
 				}}
 			}
 			ln, err := mayfly.Listen("tcp", args[0], config)
+			if _, ok := errors.AsType[*os.SyscallError](err); ok {
+				return connectionError{err} // the address is taken, say
+			}
 			if err != nil {
 				return err
 			}
@@ -95,24 +98,46 @@ the system's roots.`,
 
 // join copies in to conn and conn to out, each until its end; the end of in closes
 // one half of the connection. Where in is a terminal, the end of conn is the end.
+//
+// Whatever stops it before that cuts the transport: a close_notify would tell the
+// peer that what it has is all there was.
 func join(ctx context.Context, conn *mayfly.Conn, in io.Reader, out io.Writer) error {
 	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	sent := make(chan error, 1)
+	cut := func() { _ = conn.NetConn().Close() }
+	defer context.AfterFunc(ctx, cut)()
+	source, sink := &input{Reader: in}, &output{Writer: out}
+	unread, sent := make(chan error, 1), make(chan error, 1)
 	go func() {
-		_, err := io.Copy(conn, in)
-		if err == nil {
+		_, err := io.Copy(conn, source)
+		switch {
+		case source.err != nil:
+			unread <- source.err
+			cut()
+		case err == nil:
 			err = conn.CloseWrite()
 		}
 		sent <- err
 	}()
-	if _, err := io.Copy(out, conn); err != nil {
+	if _, err := io.Copy(sink, conn); err != nil {
+		if sink.err != nil {
+			cut()
+		}
+		select {
+		case err = <-unread: // the cause of the other
+		default:
+		}
 		return connectionError{err}
 	}
 	if f, ok := in.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		return closeConn(conn, nil)
 	}
-	return closeConn(conn, <-sent)
+	select {
+	case err := <-sent:
+		return closeConn(conn, err)
+	case <-ctx.Done():
+		cut() // AfterFunc's may not have run yet
+		return connectionError{ctx.Err()}
+	}
 }
 
 func closeConn(conn *mayfly.Conn, err error) error {
@@ -120,4 +145,29 @@ func closeConn(conn *mayfly.Conn, err error) error {
 		return connectionError{err}
 	}
 	return nil
+}
+
+// input and output note errors of their own, to tell them from the connection's.
+type input struct {
+	io.Reader
+	err error
+}
+
+func (i *input) Read(p []byte) (int, error) {
+	n, err := i.Reader.Read(p)
+	if err != nil && err != io.EOF {
+		i.err = err
+	}
+	return n, err
+}
+
+type output struct {
+	io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	o.err = err
+	return n, err
 }

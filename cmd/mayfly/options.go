@@ -89,6 +89,12 @@ func (o *options) accepted(server bool) (mayfly.Peers, error) {
 		peers = append(peers, p)
 	}
 	if o.peers != "" {
+		if !server && o.name == "" {
+			return nil, errors.New("--peers goes by the server's name, never by the address: give --name")
+		}
+		if _, err := os.Stat(o.peers); err != nil {
+			return nil, err
+		}
 		if server {
 			peers = append(peers, mayfly.AuthorizedKeys(o.peers))
 		} else {

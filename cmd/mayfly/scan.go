@@ -16,7 +16,7 @@ import (
 )
 
 // errNotMeasured is the verdict where a process's memory cannot be read.
-var errNotMeasured = errors.New("not measured: the memory of another process can be read on Linux alone")
+var errNotMeasured = errors.New("not measured: this system does not let one process read the memory of another")
 
 // needles are the secrets that another process has had, by their label in the
 // SSLKEYLOGFILE format, as that process wrote them to a pipe.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 )
@@ -17,14 +18,15 @@ import (
 const canMeasure = true
 
 // readMemory calls f with all writable memory of a process, piece by piece; pieces
-// overlap, so that nothing hides between two.
+// overlap, so that nothing hides between two. Its error is errNotMeasured where
+// that is not allowed, as in some containers.
 func readMemory(pid int, f func([]byte)) error {
-	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
+	maps, err := openProc(pid, "maps")
 	if err != nil {
 		return err
 	}
 	defer maps.Close()
-	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	mem, err := openProc(pid, "mem")
 	if err != nil {
 		return err
 	}
@@ -49,4 +51,12 @@ func readMemory(pid int, f func([]byte)) error {
 		}
 	}
 	return lines.Err()
+}
+
+func openProc(pid int, name string) (*os.File, error) {
+	f, err := os.Open(fmt.Sprintf("/proc/%d/%s", pid, name))
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, fs.ErrNotExist) {
+		return nil, errNotMeasured
+	}
+	return f, err
 }

@@ -71,9 +71,9 @@ func (s *second) examine() (r report, verdict string, err error) {
 	if _, err := s.stdout.ReadString('\n'); err != nil {
 		return r, "", err
 	}
-	open, _, err := s.search()
-	if err != nil {
-		return r, "", err
+	open, _, openErr := s.search()
+	if openErr != nil && !errors.Is(openErr, errNotMeasured) {
+		return r, "", openErr
 	}
 	if _, err := io.WriteString(s.stdin, "\n"); err != nil {
 		return r, "", err
@@ -86,7 +86,10 @@ func (s *second) examine() (r report, verdict string, err error) {
 		return r, "", err
 	}
 	closed, scanned, err := s.search()
-	if err == nil {
+	switch {
+	case openErr != nil:
+		verdict, err = openErr.Error(), nil
+	case err == nil:
 		verdict, err = judge(open, closed, scanned)
 	}
 	return r, verdict, errors.Join(err, s.stdin.Close())
@@ -95,16 +98,13 @@ func (s *second) examine() (r report, verdict string, err error) {
 // search counts the pieces of secrets in the process's memory, where that can be.
 func (s *second) search() (found map[string]int, scanned int64, err error) {
 	if !canMeasure {
-		return nil, 0, nil
+		return nil, 0, errNotMeasured
 	}
 	return s.secrets.search(s.cmd.Process.Pid)
 }
 
 // judge says what was found.
 func judge(open, closed map[string]int, scanned int64) (string, error) {
-	if !canMeasure {
-		return errNotMeasured.Error(), nil
-	}
 	before, after := 0, 0
 	for label := range closed {
 		before += open[label]

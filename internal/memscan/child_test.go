@@ -72,8 +72,8 @@ const (
 	departing      // open, but about to end
 )
 
-// connections is how many there are at once: each combination, twice.
-const connections = 2 * 2 * 2 * 3 * 3 * int(ends) * 2
+// connections is how many there are at once: each combination.
+const connections = 2 * 2 * 2 * 3 * 3 * int(ends)
 
 func kindOf(i int) kind {
 	k := kind{deep: i%3 == 1}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
+	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/memscan"
 )
@@ -124,7 +125,7 @@ type scan struct {
 	*parent
 	index   memscan.Index
 	secrets []secret
-	known   []int // how much of each link's secrets is in the index
+	known   []int // how many of each link's messages are in the index
 	counts  map[string]*count
 }
 
@@ -134,17 +135,22 @@ func newScan(p *parent) *scan {
 
 // run searches. What is found where it is not needed goes to the column.
 func (s *scan) run(column func(*count) *int) {
+	start := time.Now()
+	defer func() { s.t.Log("scanned", time.Since(start)) }()
 	for _, l := range s.links {
-		all, err := l.secrets()
-		if err != nil {
-			s.t.Fatal(l.id, ": ", err)
+		if !l.derived {
+			l.derived = true
+			all, err := l.secrets()
+			if err != nil {
+				s.t.Fatal(l.id, ": ", err)
+			}
+			s.add(all)
 		}
-		for _, x := range all[s.known[l.id]:] {
-			s.index.Add(len(s.secrets), x.forms...)
-			s.secrets = append(s.secrets, x)
-		}
-		s.known[l.id] = len(all)
+		s.add(l.plaintexts(s.known[l.id]))
+		s.known[l.id] = len(l.plain)
 	}
+	s.t.Log("derived", time.Since(start), s.index.Len())
+	s.t.Log("indexed", time.Since(start))
 	finds, err := s.index.Scan(s.process.Process.Pid)
 	if err != nil {
 		s.t.Skip(err)
@@ -168,6 +174,14 @@ func (s *scan) run(column func(*count) *int) {
 		if os.Getenv("VERBOSE") != "" && !x.alive() {
 			s.t.Logf("%d %+v: %s, %s: %d bytes at %x (%s)", x.link.id, x.link.kind, x.row(), f.Form, f.Length, f.Address, f.Where)
 		}
+	}
+}
+
+func (s *scan) add(all []secret) {
+	for _, x := range all {
+		s.index.Add(len(s.secrets), x.forms...)
+		x.forms = nil
+		s.secrets = append(s.secrets, x)
 	}
 }
 
@@ -214,7 +228,7 @@ var rows = []string{
 	"ECDHE private key", "ML-KEM private key", "ML-KEM message", "shared secret",
 	"handshake secret", "main secret", "exporter secret",
 	"handshake traffic secret", "handshake Finished key", "handshake AEAD key", "handshake IV",
-	"old traffic secret", "traffic secret", "Finished key", "old Finished key", "old AEAD key", "AEAD key", "old IV", "IV",
+	"old traffic secret", "traffic secret", "old AEAD key", "AEAD key", "old IV", "IV",
 	"plaintext",
 }
 

@@ -41,17 +41,18 @@ type parent struct {
 // A link is a connection with the child, and all that the parent knows of it.
 type link struct {
 	kind
-	id     int
-	now    stop
-	wire   *gate
-	conn   *mayfly.Conn
-	made   chan error   // the handshake's result
-	random net.Conn     // where the child's randomness comes from
-	child  []byte       // that randomness
-	own    *recorder    // the parent's
-	keyLog bytes.Buffer // of the parent
-	plain  [][]byte     // what was sent
-	paused bool         // the child has half of the last of that
+	id      int
+	now     stop
+	wire    *gate
+	conn    *mayfly.Conn
+	made    chan error   // the handshake's result
+	random  net.Conn     // where the child's randomness comes from
+	child   []byte       // that randomness
+	own     *recorder    // the parent's
+	keyLog  bytes.Buffer // of the parent
+	plain   [][]byte     // what was sent
+	paused  bool         // the child has half of the last of that
+	derived bool         // its secrets are in the index
 }
 
 func startChild(t *testing.T, how string) *parent {
@@ -90,8 +91,11 @@ func startChild(t *testing.T, how string) *parent {
 	})
 	for i := range p.links {
 		p.links[i] = &link{kind: kindOf(i), id: i, made: make(chan error, 1)}
-		if how == "tls" {
-			p.links[i].raw = false
+		if l := p.links[i]; how == "tls" {
+			l.raw = false
+			if l.client && l.stop == atFlight {
+				l.stop = atHello // it would say nothing when it has taken the ServerHello
+			}
 		}
 	}
 	p.accept()

@@ -35,7 +35,7 @@ type secret struct {
 }
 
 // generations is how many of them are searched for.
-const generations = 6
+const generations = 5
 
 // secrets derives all of a connection's secrets from what the parent knows of it,
 // by other means than those of the library.
@@ -78,11 +78,15 @@ func (l *link) secrets() ([]secret, error) {
 		}
 		d.changes, d.generation = false, 0
 	}
-	for _, p := range l.plain {
-		d.add("plaintext", memscan.Raw(p[1:headLen])) // its first byte may be anything
-		d.add("plaintext", memscan.Raw(p[headLen:]))
-	}
 	return d.all, d.err
+}
+
+// plaintexts are the secrets of what was sent since n messages.
+func (l *link) plaintexts(n int) (all []secret) {
+	for _, p := range l.plain[n:] {
+		all = append(all, secret{link: l, name: "plaintext", forms: memscan.Raw(p[1:])}) // the first byte may be anything
+	}
+	return all
 }
 
 // hellos returns ClientHello and ServerHello.
@@ -120,7 +124,9 @@ func (d *deriver) addSecret(name string, b []byte) { d.add(name, memscan.Secret(
 // traffic adds a traffic secret and what is derived from it.
 func (d *deriver) traffic(which string, s []byte) {
 	d.addSecret(which+"traffic secret", s)
-	d.addSecret(which+"Finished key", d.expand(s, "finished", nil, d.suite.HashLen))
+	if which != "" {
+		d.addSecret(which+"Finished key", d.expand(s, "finished", nil, d.suite.HashLen))
+	}
 	d.add(which+"IV", memscan.Raw(d.expand(s, "iv", nil, suite.NonceLen)))
 	key := d.expand(s, "key", nil, d.suite.KeyLen)
 	forms := memscan.Raw(key)
@@ -200,13 +206,15 @@ func (d *deriver) exchangeECDH(childs, parents []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := 32; i+32 <= len(d.child); i++ {
-		key, err := curve.NewPrivateKey(d.child[i : i+32])
+	for i := 64; i < 2*256; i++ {
+		scalar := bytes.Clone(d.child[i/2 : i/2+32])
+		scalar[1] ^= byte(i % 2 * 0x42) // as crypto/ecdh makes keys of P-256
+		key, err := curve.NewPrivateKey(scalar)
 		if err != nil || !bytes.Equal(key.PublicKey().Bytes(), childs) {
 			continue
 		}
 		z, err := key.ECDH(peer)
-		d.add("ECDHE private key", memscan.Scalar(d.child[i:i+32]))
+		d.add("ECDHE private key", memscan.Scalar(scalar))
 		d.addSecret("shared secret", z)
 		return z, err
 	}
