@@ -9,6 +9,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/internal/suite"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
 // An Opener opens the records of one direction: in the clear until it has keys,
@@ -98,8 +99,12 @@ func (o *Opener) open(dst, fragment, header []byte) ([]byte, error) {
 	if o.seq == math.MaxUint64 {
 		return nil, alert.Wrap(alert.InternalError, "the peer did not change its keys in time", ErrLimit)
 	}
-	o.keys.Nonce(&o.nonce, o.seq)
-	plain, err := o.keys.AEAD.Open(dst, o.nonce[:], fragment, header)
+	var plain []byte
+	var err error
+	volatile.DoShallow(func() { // AEADs keep the key on the stack while they work
+		o.keys.Nonce(&o.nonce, o.seq)
+		plain, err = o.keys.AEAD.Open(dst, o.nonce[:], fragment, header)
+	})
 	if err != nil {
 		// One alert and one text for everything that does not open.
 		return nil, alert.New(alert.BadRecordMAC, "a record that does not open")

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/mayfly-tls/mayfly/internal/suite"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
 // Reserve is how many records of a key's limit are kept for a KeyUpdate, and for
@@ -80,7 +81,7 @@ func (s *Sealer) Seal(dst []byte, t ContentType, p []byte) ([]byte, error) {
 	if s.Remaining() < uint64(s.RecordsFor(len(p))) {
 		return dst, ErrLimit
 	}
-	return s.seal(dst, t, p), nil
+	return s.sealAndScrub(dst, t, p), nil
 }
 
 // SealReserved is Seal for the KeyUpdate and the alerts that the limit's reserve is
@@ -92,7 +93,7 @@ func (s *Sealer) SealReserved(dst []byte, t ContentType, p []byte) ([]byte, erro
 	if s.keys != nil && (s.seq >= s.keys.Suite.Limit || s.keys.Suite.Limit-s.seq < uint64(s.RecordsFor(len(p)))) {
 		return dst, ErrLimit
 	}
-	return s.seal(dst, t, p), nil
+	return s.sealAndScrub(dst, t, p), nil
 }
 
 // mayHold refuses what no record may hold (RFC 9846, Section 5.1): application data
@@ -141,6 +142,16 @@ func (s *Sealer) fragment() int {
 		return MaxPlaintext
 	}
 	return min(s.limit-1, MaxPlaintext)
+}
+
+// sealAndScrub is seal with nothing left behind of the key, which AEADs keep on
+// the stack while they work.
+func (s *Sealer) sealAndScrub(dst []byte, t ContentType, p []byte) []byte {
+	if s.keys == nil {
+		return s.seal(dst, t, p)
+	}
+	volatile.DoShallow(func() { dst = s.seal(dst, t, p) })
+	return dst
 }
 
 func (s *Sealer) seal(dst []byte, t ContentType, p []byte) []byte {

@@ -91,6 +91,7 @@ func pinOfFile(file string) (mayfly.Pin, error) {
 	if block == nil {
 		return mayfly.Pin{}, fmt.Errorf("%s is not a PEM file", file)
 	}
+	defer clear(block.Bytes)
 	switch block.Type {
 	case "CERTIFICATE":
 		cert, err := x509.ParseCertificate(block.Bytes)

@@ -7,7 +7,8 @@
 //
 // It exits with 0 after success; 1 where a connection failed or was cut; 2 for a
 // command line, a key file or a list of peers that cannot be used; 3 where one
-// side refused the other.
+// side refused the other. A transfer that was interrupted, or whose input or output
+// failed, cuts the connection, so that the other side does not exit with 0 either.
 package main
 
 import (

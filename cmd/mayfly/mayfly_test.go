@@ -7,6 +7,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/pem"
 	"errors"
@@ -18,6 +19,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mayfly-tls/mayfly"
 )
@@ -45,10 +47,18 @@ func testMain(m *testing.M) int {
 	return m.Run()
 }
 
-// mayfly runs the command to its end.
+// bounded ends the processes of a test that hangs.
+func bounded(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// runMayfly runs the command to its end.
 func runMayfly(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, args...)
+	cmd := exec.CommandContext(bounded(t), program, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()
@@ -122,7 +132,7 @@ type peer struct {
 
 func listen(t *testing.T, args ...string) *peer {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), program, append([]string{"listen", "127.0.0.1:0"}, args...)...)
+	cmd := exec.CommandContext(bounded(t), program, append([]string{"listen", "127.0.0.1:0"}, args...)...)
 	p := &peer{cmd: cmd, stdout: new(bytes.Buffer), done: make(chan struct{})}
 	var err error
 	if p.stdin, err = cmd.StdinPipe(); err != nil {
@@ -167,7 +177,7 @@ func TestListenDial(t *testing.T) {
 	_, _ = rand.NewChaCha8([32]byte{7}).Read(data)
 	go func() { _, _ = p.stdin.Write(data[:3<<20]); _ = p.stdin.Close() }()
 
-	cmd := exec.CommandContext(t.Context(), program, "dial", "--key", clientKey, "--peer", serverPin, "--alpn", "x/1", "--trace", p.addr)
+	cmd := exec.CommandContext(bounded(t), program, "dial", "--key", clientKey, "--peer", serverPin, "--alpn", "x/1", "--trace", p.addr)
 	cmd.Stdin = bytes.NewReader(data)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
@@ -257,7 +267,7 @@ func TestCutIsNoEnd(t *testing.T) {
 	serverKey, serverPin := keygen(t)
 	clientKey, clientPin := keygen(t)
 	dial := func(addr string) *exec.Cmd {
-		return exec.CommandContext(t.Context(), program, "dial", "--key", clientKey, "--peer", serverPin, addr)
+		return exec.CommandContext(bounded(t), program, "dial", "--key", clientKey, "--peer", serverPin, addr)
 	}
 	cut := func(t *testing.T, p *peer) {
 		t.Helper()

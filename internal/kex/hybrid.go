@@ -51,7 +51,7 @@ func (k *hybridKey) Agree(peerShare []byte) (*volatile.Secret, error) {
 		return nil, errShare(err)
 	}
 	defer kem.Wipe()
-	return volatile.Take(concat(kem.Bytes(), x.Bytes())), nil
+	return joined(kem, x), nil
 }
 
 func (k *hybridKey) Wipe() {
@@ -103,7 +103,13 @@ func respondHybrid(random io.Reader, clientShare []byte) ([]byte, *volatile.Secr
 		kem, ciphertext = volatile.Take(z), c
 	})
 	defer kem.Wipe()
-	return concat(ciphertext, share), volatile.Take(concat(kem.Bytes(), x.Bytes())), nil
+	return concat(ciphertext, share), joined(kem, x), nil
+}
+
+// joined returns the secret that two make, which their owner keeps.
+func joined(kem, x *volatile.Secret) (secret *volatile.Secret) {
+	volatile.DoShallow(func() { secret = volatile.Take(concat(kem.Bytes(), x.Bytes())) })
+	return secret
 }
 
 // concat returns a followed by b, in memory of its own.

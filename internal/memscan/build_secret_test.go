@@ -1,5 +1,13 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
 //go:build goexperiment.runtimesecret
 
 package memscan_test
 
 const build = "runtimesecret"
+
+// preempted says whether the child is interrupted by the runtime's signals, with
+// which it preempts goroutines: runtime/secret erases what those leave behind.
+const preempted = true

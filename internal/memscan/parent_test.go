@@ -70,8 +70,11 @@ func startChild(t *testing.T, how string) *parent {
 	p.listener, err = net.Listen("tcp", "127.0.0.1:0")
 	must(err)
 	p.process = exec.Command(os.Args[0], "-test.run=^TestMemory$", "-test.timeout=60s")
-	// crypto/tls would not take Config.Rand otherwise.
-	p.process.Env = append(os.Environ(), childEnv+"="+how+" "+p.listener.Addr().String(), "GODEBUG=cryptocustomrand=1")
+	debug := "GODEBUG=cryptocustomrand=1" // crypto/tls would not take Config.Rand otherwise
+	if !preempted {
+		debug += ",asyncpreemptoff=1"
+	}
+	p.process.Env = append(os.Environ(), childEnv+"="+how+" "+p.listener.Addr().String(), debug)
 	p.process.Stderr = os.Stderr
 	p.commands, err = p.process.StdinPipe()
 	must(err)

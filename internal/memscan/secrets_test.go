@@ -206,9 +206,11 @@ func (d *deriver) exchangeECDH(childs, parents []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := 64; i < 2*256; i++ {
-		scalar := bytes.Clone(d.child[i/2 : i/2+32])
-		scalar[1] ^= byte(i % 2 * 0x42) // as crypto/ecdh makes keys of P-256
+	for i := 2; i < 40; i++ {
+		// crypto/ecdh may skip a byte, and changes one of P-256.
+		at := i/4*32 + i%2
+		scalar := bytes.Clone(d.child[at : at+32])
+		scalar[1] ^= byte(i / 2 % 2 * 0x42)
 		key, err := curve.NewPrivateKey(scalar)
 		if err != nil || !bytes.Equal(key.PublicKey().Bytes(), childs) {
 			continue
@@ -224,8 +226,9 @@ func (d *deriver) exchangeECDH(childs, parents []byte) ([]byte, error) {
 // exchangeKEM takes ML-KEM's part. The decapsulation key is the client's, and so
 // the child's or the parent's.
 func (d *deriver) exchangeKEM(random, ek, ciphertext []byte) ([]byte, error) {
-	for i := 32; i+mlkem.SeedSize <= len(random); i++ {
-		seed := random[i : i+mlkem.SeedSize]
+	for i := 2; i/2*32+1+mlkem.SeedSize <= len(random); i++ {
+		at := i/2*32 + i%2
+		seed := random[at : at+mlkem.SeedSize]
 		dk, err := mlkem.NewDecapsulationKey768(seed)
 		if err != nil || !bytes.Equal(dk.EncapsulationKey().Bytes(), ek) {
 			continue

@@ -108,8 +108,8 @@ func (s *Suite) NewKeys(key, iv []byte) *Keys {
 		panic("suite: key or IV of a wrong length")
 	}
 	k := &Keys{Suite: s}
-	copy(k.IV[:], iv)
 	volatile.Do(func() {
+		copy(k.IV[:], iv)
 		aead, err := s.newAEAD(key)
 		if err != nil {
 			panic(err) // The length is right.
