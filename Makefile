@@ -6,7 +6,7 @@ FUZZTIME ?= 30s
 # The packages whose coverage is held to at least 85 %.
 CORE = ./record ./transcript ./handshake ./internal/...
 
-.PHONY: all demo test race secret interop check lint vuln cover fuzz peers
+.PHONY: all demo test race memscan secret interop check lint vuln cover fuzz peers
 
 all: check
 
@@ -21,6 +21,10 @@ race:
 
 secret: # the build whose runtime erases what functions on secrets leave behind
 	GOEXPERIMENT=runtimesecret $(GO) test ./...
+
+memscan: # what is left of secrets in a process's memory, in both builds
+	$(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan
+	GOEXPERIMENT=runtimesecret $(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan
 
 interop: # the matrix; a peer that is missing is a failure
 	MAYFLY_REQUIRE_PEERS=1 $(GO) test -count=1 -v ./interop

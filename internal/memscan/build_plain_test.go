@@ -8,8 +8,8 @@ package memscan_test
 
 const build = "plain"
 
-// preempted says whether the child is interrupted by the runtime's signals, with
-// which it preempts goroutines. In the plain build what the registers held then
-// stays on the thread's signal stack until its next signal: a piece of a secret
-// now and then, wherever the signal came. So there are none of them here.
-const preempted = false
+// erasesRegisters says whether nothing stays of registers that the runtime saved
+// when it interrupted a goroutine. In the plain build they stay in its own memory
+// (the thread's signal stack, the state of the preempted goroutine) until the next
+// time. So that is measured by itself.
+const erasesRegisters = false

@@ -8,6 +8,6 @@ package memscan_test
 
 const build = "runtimesecret"
 
-// preempted says whether the child is interrupted by the runtime's signals, with
-// which it preempts goroutines: runtime/secret erases what those leave behind.
-const preempted = true
+// erasesRegisters says whether nothing stays of registers that the runtime saved
+// when it interrupted a goroutine.
+const erasesRegisters = true

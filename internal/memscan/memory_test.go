@@ -32,7 +32,7 @@ func TestMemory(t *testing.T) {
 	if how, addr, ok := strings.Cut(os.Getenv(childEnv), " "); ok {
 		runChild(t, how, addr)
 	}
-	ours, theirs := measure(t, "mayfly"), measure(t, "tls")
+	ours, theirs := measure(t, "mayfly", erasesRegisters), measure(t, "tls", true)
 	t.Logf("%d connections; copies found: mayfly (%s) | crypto/tls\n%s", connections, build, table(ours, theirs))
 	for _, row := range rows {
 		c, them := ours[row.name], theirs[row.name]
@@ -54,19 +54,44 @@ func TestMemory(t *testing.T) {
 	}
 }
 
+// maxRegisters is how much the registers of an amd64 or arm64 processor hold that
+// the runtime saves.
+const maxRegisters = 1 << 10
+
+// TestMemoryInterrupted measures what the plain build leaves in addition where the
+// runtime interrupts goroutines: what was in the registers then. It is a piece now
+// and then, of few connections.
+func TestMemoryInterrupted(t *testing.T) {
+	if erasesRegisters {
+		t.Skip("TestMemory's child is interrupted")
+	}
+	for name, c := range measure(t, "mayfly", true) {
+		if _, ok := beyondReach[name]; ok {
+			continue
+		}
+		if c.open+c.changed+c.closed > 0 {
+			t.Logf("%s: %d, %d and %d pieces\n%s", name, c.open, c.changed, c.closed, strings.Join(c.where, "\n"))
+		}
+		if c.longest > maxRegisters || max(c.open, c.changed, c.closed) > connections/10 {
+			t.Errorf("%s: more than registers hold, or of too many connections", name)
+		}
+	}
+}
+
 // A count is what was found of one kind of secret.
 type count struct {
 	needed  int // in connections that need it
 	open    int // in open connections that do not, or no longer
 	changed int // the same, after keys were changed
 	closed  int // in closed connections
+	longest int // piece that is not needed
 	where   []string
 }
 
 // measure takes a child through the stages, and returns what was found of each
 // kind of secret.
-func measure(t *testing.T, how string) map[string]*count {
-	p := startChild(t, how)
+func measure(t *testing.T, how string, interrupted bool) map[string]*count {
+	p := startChild(t, how, interrupted)
 	at := func(s stop) func(*link) bool { return func(l *link) bool { return l.stop == s } }
 	running := func(l *link) bool { return l.now == open }
 
@@ -192,6 +217,7 @@ func (s *scan) run(column func(*count) *int) {
 		if x.link.now == closed {
 			column = func(c *count) *int { return &c.closed }
 		}
+		c.longest = max(c.longest, f.Length)
 		if *column(c)++; len(c.where) < 10 {
 			c.where = append(c.where, fmt.Sprintf("\t%d %+v: %s, %d bytes at %x (%s)", x.link.id, x.link.kind, f.Form, f.Length, f.Address, f.Where))
 		}

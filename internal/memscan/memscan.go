@@ -79,7 +79,6 @@ func (x *Index) Len() int {
 
 // Scan searches the writable memory of a process.
 func (x *Index) Scan(pid int) ([]Find, error) {
-	x.build()
 	var finds []Find
 	err := readMemory(pid, func(where string, address uint64, b []byte) {
 		finds = x.search(finds, where, address, b)
@@ -90,6 +89,7 @@ func (x *Index) Scan(pid int) ([]Find, error) {
 // search looks through one stretch of memory. Pieces of one form that follow each
 // other are one find.
 func (x *Index) search(finds []Find, where string, address uint64, b []byte) []Find {
+	x.build()
 	if len(b) < window {
 		return finds
 	}

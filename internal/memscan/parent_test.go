@@ -55,7 +55,7 @@ type link struct {
 	derived bool         // its secrets are in the index
 }
 
-func startChild(t *testing.T, how string) *parent {
+func startChild(t *testing.T, how string, interrupted bool) *parent {
 	t.Helper()
 	p := &parent{t: t, links: make([]*link, connections)}
 	must := func(err error) {
@@ -71,7 +71,7 @@ func startChild(t *testing.T, how string) *parent {
 	must(err)
 	p.process = exec.Command(os.Args[0], "-test.run=^TestMemory$", "-test.timeout=60s")
 	debug := "GODEBUG=cryptocustomrand=1" // crypto/tls would not take Config.Rand otherwise
-	if !preempted {
+	if !interrupted {
 		debug += ",asyncpreemptoff=1"
 	}
 	p.process.Env = append(os.Environ(), childEnv+"="+how+" "+p.listener.Addr().String(), debug)

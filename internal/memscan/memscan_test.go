@@ -1,0 +1,40 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package memscan
+
+import (
+	"crypto/sha256"
+	"slices"
+	"testing"
+)
+
+// TestSearch looks for pieces of needles where they begin and end anywhere, and
+// for what must not be found.
+func TestSearch(t *testing.T) {
+	t.Parallel()
+	secret := sha256.Sum256([]byte("a secret"))
+	other := sha256.Sum256([]byte("another"))
+	var x Index
+	x.Add(1, Raw(secret[:])...)
+	x.Add(2, Form{"low", make([]byte, 64)}, Form{"short", secret[:window-1]})
+	if n := x.Len(); n != len(secret)-window+1 {
+		t.Errorf("%d pieces", n)
+	}
+	memory := slices.Concat(other[:], make([]byte, 64), secret[3:3+window], other[:5], secret[:], other[:], secret[9:9+window-1])
+	want := []Find{
+		{1, "raw", 1000 + 96, window, "here"},
+		{1, "raw", 1000 + 96 + window + 5, len(secret), "here"},
+	}
+	if got := x.search(nil, "here", 1000, memory); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := x.search(nil, "here", 0, secret[:window-1]); got != nil {
+		t.Errorf("in too little memory: %v", got)
+	}
+	x.Add(3, Secret(sha256.New, other[:])...)
+	if got := x.search(nil, "here", 0, other[:]); len(got) != 1 || got[0].Needle != 3 {
+		t.Errorf("after another needle was added: %v", got)
+	}
+}
