@@ -89,7 +89,8 @@ type Config struct {
 
 	// GetConfig, on a server, is asked for the Config of each handshake, after
 	// the ClientHello was read: for tenants, for names, for keys that change
-	// while the program runs. A nil Config keeps this one.
+	// while the program runs. A nil Config keeps this one. Trace and
+	// HandshakeTimeout are those of this Config, whatever the other says.
 	GetConfig func(ctx context.Context, hello *ClientHello) (*Config, error)
 
 	// VerifyConnection is called after the peer was accepted by Peers, on either

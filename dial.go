@@ -38,6 +38,7 @@ type Dialer struct {
 	// *AlertError. Every mayfly server sends a record at once (a KeyUpdate);
 	// other servers send session tickets, or nothing until they have something to say, in
 	// which case DialContext waits until ctx or Config.HandshakeTimeout ends.
+	// That timeout counts from the start of DialContext.
 	Confirm bool
 }
 

@@ -54,6 +54,21 @@
 //   - Keys are changed while a connection lives: see RekeyPolicy and Conn.Rekey.
 //   - Every method of every type may be called from any goroutine at any time.
 //
+// # HTTP
+//
+// Package mayflyhttp serves and fetches over mayfly, HTTP/1.1 and HTTP/2 by ALPN:
+// mayflyhttp.Serve, and mayflyhttp.Transport for a client. net/http by itself would
+// take a connection on which ALPN chose h2 for HTTP/1.1. ConnContext puts the peer
+// into each request's context, where PeerFromContext finds it.
+//
+// # Changing keys and lists
+//
+// AuthorizedKeys and KnownHosts read their files again when these change. A PinSet
+// can be changed at any time. GetConfig gives each handshake the Config of the
+// moment, with another key, another list, another tenant. None of these touches
+// connections that are open: Listener.CloseIf closes those of peers who were struck
+// off, and catches those whose handshake is under way.
+//
 // # Defaults
 //
 // TLS 1.3 and nothing older. Key exchange: X25519MLKEM768, X25519, P-256, in this
@@ -68,7 +83,8 @@
 // An *AlertError says which alert ended the connection, and whether this side or
 // the peer sent it. ErrPeerRefused is in the chain (errors.Is) where the peer
 // proved who it is and is not on the list. Deadlines give os.ErrDeadlineExceeded,
-// a closed connection net.ErrClosed. No text of an error holds bytes that the
+// a closed connection net.ErrClosed; then there are ErrHandshakeTimeout,
+// ErrWriteClosed (after CloseWrite) and ErrLifetime (after Config.MaxLifetime). No text of an error holds bytes that the
 // peer chose.
 //
 // The packages record, handshake and transcript below this one are the library's

@@ -10,8 +10,8 @@ import (
 )
 
 // ServerConfigFromTLS carries a crypto/tls server's configuration over. What has
-// no counterpart here is an error that names the field: a callback of crypto/tls,
-// a session ticket key, Encrypted ClientHello, a MaxVersion below TLS 1.3.
+// no counterpart here is an error that names the field: a callback other
+// than VerifyConnection, a session ticket key, Encrypted ClientHello, a MaxVersion below TLS 1.3.
 // MinVersion, the order of suites below TLS 1.3 and Renegotiation have no
 // meaning in TLS 1.3 and are passed over.
 //
@@ -20,6 +20,9 @@ import (
 // AnyKey(). The two kinds that verify a certificate only if there is one are
 // refused.
 func ServerConfigFromTLS(t *tls.Config) (*Config, error) {
+	if t == nil {
+		t = new(tls.Config)
+	}
 	c, err := configFromTLS(t)
 	if err != nil {
 		return nil, err
@@ -51,6 +54,9 @@ func ServerConfigFromTLS(t *tls.Config) (*Config, error) {
 // ServerConfigFromTLS does a server's. InsecureSkipVerify is an error: say
 // InsecureAnyServer, or better Pins. So is a ClientSessionCache.
 func ClientConfigFromTLS(t *tls.Config) (*Config, error) {
+	if t == nil {
+		t = new(tls.Config)
+	}
 	c, err := configFromTLS(t)
 	if err != nil {
 		return nil, err

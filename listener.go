@@ -31,7 +31,8 @@ const (
 )
 
 // Listen listens on addr, by net.Listen, for connections of peers that config
-// accepts. A Config that cannot work is refused here.
+// accepts. A Config that cannot work is refused here. Handshakes begin with the
+// first call of Accept: until then clients wait.
 func Listen(network, addr string, config *Config) (*Listener, error) {
 	s, err := config.settle(true, "")
 	if err != nil {
@@ -44,7 +45,8 @@ func Listen(network, addr string, config *Config) (*Listener, error) {
 	return newListener(inner, s), nil
 }
 
-// NewListener lays a Listener over inner, which it owns from then on.
+// NewListener lays a Listener over inner, which it owns from then on, as Listen
+// does. The RemoteAddr methods of inner's connections must not block.
 func NewListener(inner net.Listener, config *Config) (*Listener, error) {
 	s, err := config.settle(true, "")
 	if err != nil {

@@ -18,7 +18,9 @@ import (
 )
 
 // ErrPeerRefused is in the chain of an error (errors.Is) where the peer has proved
-// that it holds its key, and Config.Peers does not accept that key.
+// that it holds its key, and a list, a file, a Verify or the rule about one's own
+// key does not accept that key. A certificate that Roots refuses has an alert of its
+// own instead: unknown_ca, certificate_expired, bad_certificate and the like.
 var ErrPeerRefused = errors.New("mayfly: the peer was refused")
 
 // A PeerKind is the way in which a peer was authenticated.
@@ -29,7 +31,7 @@ const (
 	Anonymous PeerKind = iota // it was not
 	RawKey                    // by a raw public key (RFC 7250)
 	X509                      // by an X.509 certificate
-	PSK                       // by a pre-shared key
+	PSK                       // by a pre-shared key: reserved, not yet in use
 )
 
 // String returns "anonymous", "raw public key", "X.509 certificate" or
@@ -69,8 +71,8 @@ type Peer struct {
 	// Chains lead from the leaf to the roots, where Roots accepted the peer.
 	Chains [][]*x509.Certificate
 
-	PSKIdentity []byte // for a pre-shared key
-	Resumed     bool   // the authentication is that of an earlier connection
+	PSKIdentity []byte // for a pre-shared key: reserved, not yet in use
+	Resumed     bool   // by an earlier connection: reserved, not yet in use
 }
 
 // Peers says whom a Config accepts. There are Pins, PinSet and Roots for either

@@ -47,8 +47,18 @@ func PairConfig(t testing.TB, client, server *mayfly.Config) (c, s *mayfly.Conn)
 		_ = s.Close()
 	})
 	done := make(chan error, 1)
-	go func() { done <- s.Handshake() }()
-	if err := errors.Join(c.Handshake(), <-done); err != nil {
+	go func() {
+		err := s.Handshake()
+		if err != nil {
+			_ = b.Close() // the other need not wait
+		}
+		done <- err
+	}()
+	err = c.Handshake()
+	if err != nil {
+		_ = a.Close()
+	}
+	if err = errors.Join(err, <-done); err != nil {
 		t.Fatal(err)
 	}
 	return c, s

@@ -107,13 +107,15 @@ func (s *second) search() (found map[string]int, scanned int64, err error) {
 func judge(open, closed map[string]int, scanned int64) (string, error) {
 	before, after := 0, 0
 	for label := range closed {
-		before += open[label]
+		if open[label] > 0 {
+			before++
+		}
 		after += closed[label]
 	}
 	if before == 0 {
 		return "", errors.New("the scan found no secret in the open connection: it shows nothing")
 	}
-	verdict := fmt.Sprintf("of %d secrets of the second process, %d pieces in %d MiB after Close (%d while it was open)",
+	verdict := fmt.Sprintf("of %d secrets of the second process, %d pieces in %d MiB after Close; %d was in use, and found, while it was open",
 		len(closed), after, scanned>>20, before)
 	if after > 0 {
 		return "", errors.New(verdict)

@@ -42,7 +42,8 @@ func TestMemory(t *testing.T) {
 		if row.needed && (c.needed == 0 || them.needed == 0) {
 			t.Errorf("%s: not found where it must be: the scan does not work", row.name)
 		}
-		if them.closed == 0 {
+		// The memory of crypto/tls's ML-KEM keys is soon used again: it may be by the end.
+		if them.open+them.changed+them.closed == 0 || them.closed == 0 && row.name != "ML-KEM private key" {
 			t.Errorf("%s: crypto/tls leaves no copy: the scan does not work", row.name)
 		}
 		if _, ok := beyondReach[row.name]; ok && build == "plain" {
