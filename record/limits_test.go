@@ -63,6 +63,55 @@ func TestRecordSizeLimit(t *testing.T) {
 	openAll(t, opener, b)
 }
 
+// TestParseHeader walks the first byte, the major version and the length, each to
+// both sides of its bounds.
+func TestParseHeader(t *testing.T) {
+	t.Parallel()
+	for first := range 256 {
+		for _, major := range []byte{0, 2, 3, 4} {
+			typ, n, err := ParseHeader([]byte{byte(first), major, 3, 1, 2})
+			switch {
+			case first >= 20 && first <= 23 && major == 3:
+				if typ != ContentType(first) || n != 0x0102 || err != nil {
+					t.Errorf("%d: type %d, %d bytes, %v", first, typ, n, err)
+				}
+			case alert.Of(err) != alert.UnexpectedMessage:
+				t.Errorf("%d, version %d.3: %v", first, major, err)
+			}
+		}
+	}
+	for n, overflow := range map[int]bool{0: false, MaxCiphertext: false, MaxCiphertext + 1: true, 0xffff: true} {
+		_, got, err := ParseHeader([]byte{23, 3, 3, byte(n >> 8), byte(n)})
+		if overflow && alert.Of(err) != alert.RecordOverflow || !overflow && (err != nil || got != n) {
+			t.Errorf("%d bytes: %d, %v", n, got, err)
+		}
+	}
+}
+
+// TestNoLimit shows that where no limit is set, or one that is too large, a record
+// is as long as RFC 9846, Section 5.4, allows: 2^14 bytes and the type.
+func TestNoLimit(t *testing.T) {
+	t.Parallel()
+	for _, set := range []func(*Sealer, *Opener){
+		func(*Sealer, *Opener) {},
+		func(s *Sealer, o *Opener) { s.SetLimit(65535); o.SetLimit(65535) },
+	} {
+		sealer, opener := pair(t, suite.AES128GCM)
+		set(sealer, opener)
+		sealer.SetPadding(func(int) int { return 1 << 30 })
+		for _, n := range []int{0, 1, MaxPlaintext - 1, MaxPlaintext} {
+			b, err := sealer.Seal(nil, ApplicationData, make([]byte, n))
+			if err != nil || len(b) != HeaderLen+MaxPlaintext+1+tagLen {
+				t.Errorf("%d bytes of content: %d of record, %v", n, len(b), err)
+			}
+			openAll(t, opener, b)
+		}
+		if _, _, err := opener.Open(protect(sealer, append(make([]byte, MaxPlaintext+1), 23))); alert.Of(err) != alert.RecordOverflow {
+			t.Error(err)
+		}
+	}
+}
+
 // TestLimitFirstFails shows that a record that is too long and does not open is one
 // that does not open: its length alone tells nothing, and early data that is
 // skipped is longer than a limit agreed on later.
@@ -95,6 +144,7 @@ func TestMustNotSend(t *testing.T) {
 			{Handshake, MaxPlaintext + 1, true},
 			{Alert, 0, false},
 			{Alert, 2, true},
+			{Alert, MaxPlaintext, true},
 			{Alert, MaxPlaintext + 1, false},
 			{ChangeCipherSpec, 0, false},
 			{ChangeCipherSpec, 1, true},

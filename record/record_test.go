@@ -51,9 +51,13 @@ func TestRoundTrip(t *testing.T) {
 				sealer.SetPadding(padding)
 				for _, n := range []int{0, 1, 62, 63, 64, 999, 1000, MaxPlaintext - 1, MaxPlaintext, MaxPlaintext + 1, 40000} {
 					content := bytes.Repeat([]byte{byte(n)}, n)
+					made := sealer.Records()
 					b, err := sealer.Seal(nil, ApplicationData, content)
 					if err != nil {
 						t.Fatal(err)
+					}
+					if got := len(split(t, b)); got != sealer.RecordsFor(n) || got != int(sealer.Records()-made) {
+						t.Errorf("%d records of %d bytes: RecordsFor says %d, Records %d", got, n, sealer.RecordsFor(n), sealer.Records()-made)
 					}
 					if len(b) > sealer.SealedLen(n) {
 						t.Errorf("%d bytes of %d: SealedLen says %d", len(b), n, sealer.SealedLen(n))
@@ -231,8 +235,10 @@ func TestPlain(t *testing.T) {
 	if typ, c, err := opener.Open([]byte{20, 3, 3, 0, 1, 1}); err != nil || typ != ChangeCipherSpec || !bytes.Equal(c, []byte{1}) {
 		t.Error(typ, c, err)
 	}
-	if _, _, err := opener.Open([]byte{22, 3, 3, 0, 9, 1}); err == nil {
-		t.Error("half a record was opened")
+	for _, part := range [][]byte{nil, {22, 3, 3, 0}, {22, 3, 3, 0, 9, 1}, {22, 3, 3, 0, 1, 1, 1}} { // the caller's mistakes
+		if _, _, err := opener.Open(part); err == nil || alert.Of(err) != alert.InternalError {
+			t.Errorf("%v: %v", part, err)
+		}
 	}
 }
 
@@ -240,10 +246,11 @@ func TestPlain(t *testing.T) {
 // are replaced.
 func TestWiped(t *testing.T) {
 	sealer, opener := pair(t, suite.AES256GCM)
-	before := sealer.keys
+	sending, receiving := sealer.keys, opener.keys
 	keys := suite.ByID(suite.AES128GCM).NewKeys(make([]byte, 16), make([]byte, 12))
 	sealer.SetKeys(keys)
-	if before.AEAD != nil || sealer.Records() != 0 {
+	opener.SetKeys(suite.ByID(suite.AES128GCM).NewKeys(make([]byte, 16), make([]byte, 12)))
+	if sending.AEAD != nil || receiving.AEAD != nil || sealer.Records() != 0 || opener.Records() != 0 {
 		t.Error("the keys before are left")
 	}
 	sealer.Wipe()
@@ -258,8 +265,10 @@ func TestWiped(t *testing.T) {
 	if _, err := sealer.SealReserved(nil, Alert, []byte{1, 0}); err == nil {
 		t.Error("sealed after Wipe")
 	}
-	if _, _, err := opener.Open([]byte{23, 3, 3, 0, 0}); err == nil {
-		t.Error("opened after Wipe")
+	for _, record := range [][]byte{{23, 3, 3, 0, 0}, {22, 3, 3, 0, 1, 1}, {20, 3, 3, 0, 1, 1}} {
+		if _, _, err := opener.Open(record); !errors.Is(err, errGone) || alert.Of(err) != alert.InternalError {
+			t.Errorf("a record of type %d after Wipe: %v", record[0], err)
+		}
 	}
 	late := suite.ByID(suite.AES128GCM).NewKeys(make([]byte, 16), make([]byte, 12))
 	sealer.SetKeys(late)
@@ -312,8 +321,16 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		typ, content, err := opener.Open(b)
-		if err == nil && (len(content) > MaxPlaintext+256 || typ < ChangeCipherSpec || typ > ApplicationData) {
-			t.Fatal(typ, len(content))
+		switch {
+		case err != nil:
+			if content != nil || typ != 0 || opener.Records() != 0 {
+				t.Fatalf("type %d, %d bytes, %d records, and %v", typ, len(content), opener.Records(), err)
+			}
+		case typ == ChangeCipherSpec: // for the caller to judge
+		case len(content) > MaxPlaintext || typ < ChangeCipherSpec || typ > ApplicationData:
+			t.Fatalf("type %d, %d bytes", typ, len(content))
+		case len(content) == 0 && typ != ApplicationData, keys == (opener.Records() == 0):
+			t.Fatalf("type %d, %d bytes, %d records", typ, len(content), opener.Records())
 		}
 	})
 }

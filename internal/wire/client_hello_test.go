@@ -71,10 +71,11 @@ func TestClientHello(t *testing.T) {
 	}
 	id, suites, null := vec8("id"), vec16("\x13\x01"), vec8("\x00")
 	psk := ext(ExtPreSharedKey, offer([]string{"id"}, 32))
-	many := ""
+	var list strings.Builder
 	for i := range 16000 {
-		many += ext(ExtensionType(1000+i), "")
+		list.WriteString(ext(ExtensionType(1000+i), ""))
 	}
+	many := list.String()
 	tests := []bodyTest{
 		{"empty", 0, "", alert.DecodeError},
 		{"session ID of 32", 0, hello(vec8(strings.Repeat("i", 32)), suites, null, vec16()), good},

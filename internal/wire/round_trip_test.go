@@ -7,6 +7,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -161,7 +162,7 @@ func samples() map[string][]byte {
 		"Certificate": message(CertificateType, vec8("context")+vec24(
 			vec24("leaf"), vec16(
 				ext(ExtSCT, vec16(vec16("one"), vec16("two"))),
-				ext(0x4a4a, ""),
+				ext(0x4a4a, "grease"),
 				ext(ExtStatusRequest, "\x01"+vec24("response")),
 			),
 			vec24("issuer"), vec16(),
@@ -229,6 +230,56 @@ func checkReordered(t *testing.T, m marshaler) {
 	raw := m.Marshal()
 	if _, err := parse(raw); err != nil || len(raw) != len(original) {
 		t.Errorf("in our own order: %v\n%x, was\n%x", err, raw, original)
+	}
+}
+
+// TestOwnOrder shows that a message whose order is not set holds the same as one
+// that is marshalled as it came.
+func TestOwnOrder(t *testing.T) {
+	t.Parallel()
+	all := samples()
+	for _, name := range []string{ // that are not as we make them
+		"ClientHello of version 0", "ServerHello of version 0", "ServerHello with an empty vector", "HelloRetryRequest for group 0",
+		"NewSessionTicket, no early data",
+	} {
+		delete(all, name)
+	}
+	for name, raw := range all {
+		m, err := parse(raw)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		forgetOrder(m)
+		again, err := parse(m.Marshal())
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		forgetOrder(again)
+		if !reflect.DeepEqual(m, again) {
+			t.Errorf("%s in our own order:\n%+v, was\n%+v", name, again, m)
+		}
+	}
+}
+
+// forgetOrder makes m as if it had not been parsed.
+func forgetOrder(m marshaler) {
+	switch m := m.(type) {
+	case *ClientHello:
+		m.Raw, m.Extensions = nil, nil
+	case *ServerHello:
+		m.Raw, m.Extensions = nil, nil
+	case *EncryptedExtensions:
+		m.Extensions = nil
+	case *CertificateRequest:
+		m.Extensions = nil
+	case *Certificate:
+		for i := range m.Entries {
+			m.Entries[i].Extensions = nil
+		}
+	case *NewSessionTicket:
+		m.Extensions = nil
 	}
 }
 
