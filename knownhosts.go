@@ -292,12 +292,25 @@ var errBadPin = errors.New(`a pin is "sha256//" and the base64 of 32 bytes`)
 func hostName(name string) string {
 	name = canonicalName(name)
 	if ip, err := netip.ParseAddr(strings.Trim(name, "[]")); err == nil {
+		if ip.Zone() != "" && !isLabel(ip.Zone()) {
+			return ""
+		}
 		return ip.String()
 	}
-	if len(name) > 253 || strings.ContainsFunc(name, func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
-	}) {
+	if len(name) > 253 {
 		return ""
 	}
+	for label := range strings.SplitSeq(name, ".") {
+		if !isLabel(label) {
+			return ""
+		}
+	}
 	return name
+}
+
+// isLabel reports whether s is the part of a host name between two dots.
+func isLabel(s string) bool {
+	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
+	})
 }

@@ -222,7 +222,7 @@ func TestAssemblerBound(t *testing.T) {
 		}
 		written += len(record)
 	}
-	if written > maxCertificate+maxMessage || cap(a.buf) > 2*(maxCertificate+maxMessage) {
+	if written != maxCertificate+maxMessage || cap(a.buf) > 2*(maxCertificate+maxMessage) {
 		t.Errorf("%d bytes were taken, into %d", written, cap(a.buf))
 	}
 }

@@ -258,11 +258,12 @@ func TestServerName(t *testing.T) {
 	}
 	for host, code := range map[string]alert.Code{
 		"a": good, "db.example": good, "DB-1.Example": good, "_x._tcp.example": good, "xn--bcher-kva.example": good,
-		"127.0.0.1": good, longest: good, label + ".x": good,
+		"127.0.0.1": good, "azAZ09-_": good, longest: good, label + ".x": good,
 		longest + "m": alert.DecodeError, label + "l.x": alert.DecodeError,
 		"db.example.": alert.DecodeError, ".": alert.DecodeError, ".db": alert.DecodeError, "a..b": alert.DecodeError,
 		"::1": alert.DecodeError, "[::1]": alert.DecodeError, "a:1": alert.DecodeError, "a b": alert.DecodeError,
 		"a\x00b": alert.DecodeError, "*.example": alert.DecodeError, "bücher.example": alert.DecodeError, "a/b": alert.DecodeError,
+		"`": alert.DecodeError, "{": alert.DecodeError, "@": alert.DecodeError, "[": alert.DecodeError, "a\x7f": alert.DecodeError,
 	} {
 		tests = append(tests, extensionTest{host, ExtServerName, vec16(name(host)), code})
 	}

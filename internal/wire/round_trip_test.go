@@ -263,6 +263,34 @@ func TestOwnOrder(t *testing.T) {
 	}
 }
 
+// TestOwnHellos pins the bytes of what is not parsed but made: the versions, the
+// null method, and pre_shared_key last.
+func TestOwnHellos(t *testing.T) {
+	t.Parallel()
+	random, selected := [32]byte([]byte(someRandom)), uint16(1)
+	for name, test := range map[string]struct {
+		m    marshaler
+		want []byte
+	}{
+		"ClientHello": {
+			&ClientHello{Random: random, SessionID: []byte("session"), CipherSuites: []uint16{0x1301, 0x1302}, SupportedVersions: []uint16{0x0304},
+				Cookie: []byte("c"), Other: []Extension{{0x0a0a, []byte("?")}},
+				PSK: &PreSharedKeys{[]PSKIdentity{{[]byte("i"), 0}}, [][]byte{[]byte(strings.Repeat("b", 32))}}},
+			message(ClientHelloType, helloFixed+vec16(ext(ExtSupportedVersions, vec8("\x03\x04")), ext(ExtCookie, vec16("c")), ext(0x0a0a, "?"),
+				ext(ExtPreSharedKey, offer([]string{"i"}, 32)))),
+		},
+		"ServerHello": {
+			&ServerHello{Random: random, SessionID: []byte("session"), CipherSuite: 0x1301, SupportedVersion: 0x0304, KeyShare: &KeyShare{0x1d, []byte("k")},
+				SelectedPSK: &selected},
+			message(ServerHelloType, serverFixed+vec16(ext(ExtSupportedVersions, "\x03\x04"), ext(ExtKeyShare, "\x00\x1d"+vec16("k")), ext(ExtPreSharedKey, "\x00\x01"))),
+		},
+	} {
+		if got := test.m.Marshal(); !bytes.Equal(got, test.want) {
+			t.Errorf("%s: marshalled to\n%x, want\n%x", name, got, test.want)
+		}
+	}
+}
+
 // forgetOrder makes m as if it had not been parsed.
 func forgetOrder(m marshaler) {
 	switch m := m.(type) {
