@@ -69,7 +69,14 @@ func (i *introduction) config() *handshake.Config {
 			config.Authorities = s.peers.authorities()
 		}
 	}
-	if !s.server {
+	config.JudgePSK = i.judgePSK
+	if s.server {
+		config.FindPSK = i.findOffer
+	} else {
+		config.PSKs = i.offerPSKs()
+		if session := i.offerSession(); session != nil {
+			config.PSKs = append([]*handshake.PSK{session}, config.PSKs...)
+		}
 		config.ServerName = s.sni()
 		config.RequestOCSP, config.RequestSCT = true, true
 		config.OfferTickets = s.confirm
@@ -198,6 +205,26 @@ func (i *introduction) selectCredential(r *handshake.Request) (*credential.Crede
 	}
 	i.selected = []Pin{pin}
 	return c, nil
+}
+
+// findOffer looks up an identity: a ticket of ours, or the name of a key.
+func (i *introduction) findOffer(offer handshake.Offer) (*handshake.PSK, error) {
+	if psk, err := i.findSession(offer); psk != nil || err != nil {
+		return psk, err
+	}
+	return i.findPSK(offer)
+}
+
+// judgePSK judges a peer that has proved to hold a pre-shared key. A session
+// that may not be resumed is no error on a server: a full handshake follows.
+func (i *introduction) judgePSK(psk *handshake.PSK) (bool, error) {
+	switch origin := psk.Origin.(type) {
+	case *session:
+		return i.judgeSession(origin)
+	case *PresharedKey:
+		return true, i.judgePresharedKey(origin)
+	}
+	return false, nil
 }
 
 // verify judges the peer, whose CertificateVerify was checked before. A nil peer

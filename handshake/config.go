@@ -69,9 +69,41 @@ type Config struct {
 	// signed certificate timestamps.
 	RequestOCSP, RequestSCT bool
 
+	// PSKs are the pre-shared keys that a client offers, most wanted first. The
+	// machine owns their secrets.
+	PSKs []*PSK
+
+	// FindPSK, on a server, looks up an identity that the client offers: nil if
+	// it is not known. The key is the machine's. Nothing is proved at that time.
+	FindPSK func(Offer) (*PSK, error)
+
+	// JudgePSK decides about a key which the peer has proved to hold. On a
+	// server, false without an error goes on as if it was not known; on a client
+	// that ends the handshake.
+	JudgePSK func(*PSK) (bool, error)
+
 	// OfferTickets makes a client say that it could resume by ticket, so that the
 	// server sends tickets.
 	OfferTickets bool
+
+	// TicketRequest is how many tickets a client asks for (RFC 9149); nil: not
+	// sent. A server answers with what AnswerTickets returns, which is at most
+	// 255.
+	TicketRequest *wire.TicketRequest
+	AnswerTickets func(request wire.TicketRequest, resumed bool) uint8
+
+	// Resume makes the machine derive the secret of which the tickets' keys are
+	// made: see Machine.Resumption.
+	Resume bool
+
+	// EarlyData makes a client send early data under the first of PSKs, if that
+	// allows any.
+	EarlyData bool
+
+	// AcceptEarlyData is asked by a server whether it takes the early data that
+	// is announced under a key which JudgePSK has accepted; nil: never. That the
+	// suite, the protocol and the place in the list fit was checked before.
+	AcceptEarlyData func(*PSK) bool
 
 	// MaxSkippedEarlyData is how many bytes of refused early data a server lets
 	// its owner skip; 0 means 16384.

@@ -67,6 +67,14 @@ type RecordLimit struct{ Send, Receive int }
 // 4.3.10). The first one that can be opened, or Max of 0, ends that.
 type SkipEarlyData struct{ Max int }
 
+// EarlyData tells a client what became of its early data (RFC 9846, Section
+// 4.3.10), and a server that it has accepted some: records of it, of Max bytes at
+// most in all, come under the keys that were just installed, until the next are.
+type EarlyData struct {
+	Accepted bool
+	Max      uint32
+}
+
 // Complete says that the handshake is done.
 type Complete struct{}
 
@@ -86,6 +94,7 @@ func (InstallRead) event()   {}
 func (InstallWrite) event()  {}
 func (RecordLimit) event()   {}
 func (SkipEarlyData) event() {}
+func (EarlyData) event()     {}
 func (Complete) event()      {}
 func (PeerUpdated) event()   {}
 func (Ticket) event()        {}

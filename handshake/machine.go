@@ -59,6 +59,17 @@ type Summary struct {
 	OwnCredential *credential.Credential // nil: none was shown
 	OwnScheme     credential.Scheme
 
+	// PSK is the pre-shared key in use, its secret wiped; nil: none is.
+	PSK *PSK
+
+	// EarlyData says that early data was accepted.
+	EarlyData bool
+
+	// Tickets is how many tickets the client has asked for; nil: it did not say.
+	// PSKModes says that it could use one.
+	Tickets  *wire.TicketRequest
+	PSKModes bool
+
 	ClientRandom [32]byte
 
 	// SendLimit and ReceiveLimit are those of RecordLimit; 0: not negotiated.
@@ -130,6 +141,18 @@ func (m *Machine) Exporter() *schedule.Exporter {
 	x := m.secrets.exporter
 	m.secrets.exporter = nil
 	return x
+}
+
+// Resumption gives away the resumption secret (RFC 9846, Section 4.7.1) when the
+// handshake is done and Config.Resume was set. Its receiver owns it; a second call
+// returns nil.
+func (m *Machine) Resumption() *schedule.Resumption {
+	if !m.Done() {
+		return nil
+	}
+	r := m.secrets.resumption
+	m.secrets.resumption = nil
+	return r
 }
 
 // Split gives away the two halves of the connection when the handshake is done.

@@ -16,6 +16,7 @@ type secrets struct {
 	clientHandshake, serverHandshake     *schedule.Traffic
 	clientApplication, serverApplication *schedule.Traffic
 	exporter                             *schedule.Exporter
+	resumption                           *schedule.Resumption
 }
 
 // wipe destroys them all.
@@ -24,6 +25,7 @@ func (s *secrets) wipe() {
 	s.clientApplication.Wipe()
 	s.serverApplication.Wipe()
 	s.exporter.Wipe()
+	s.resumption.Wipe()
 	*s = secrets{}
 }
 

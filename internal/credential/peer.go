@@ -37,6 +37,10 @@ type Peer struct {
 	OCSPResponse []byte
 	SCTs         [][]byte
 
+	// PSKIdentity is the name of the external pre-shared key by which the peer is
+	// known; nil for others. Nothing else is set then.
+	PSKIdentity []byte
+
 	pss []Scheme // where the key has the RSASSA-PSS OID: the schemes that it allows
 }
 
