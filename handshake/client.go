@@ -17,6 +17,8 @@ type (
 	clientAwaitsExtensions struct {
 		without
 		hello *wire.ClientHello
+		early bool // early data was announced
+		first bool // the server uses the first of the offered keys
 	}
 
 	// clientAwaitsCertificateOrRequest is WAIT_CERT_CR.
@@ -76,7 +78,34 @@ func clientEncryptedExtensions(m *Machine, s clientAwaitsExtensions, msg wire.Me
 		}
 		m.limitRecords(message.RecordSizeLimit)
 	}
+	if err := m.agreeEarlyData(s, message); err != nil {
+		return nil, err
+	}
+	if m.summary.PSK != nil {
+		return clientAwaitsFinished{}, nil
+	}
 	return clientAwaitsCertificateOrRequest{hello: s.hello}, nil
+}
+
+// agreeEarlyData takes over the server's decision on our early data (RFC 9846,
+// Section 4.3.10 and 4.3.11).
+func (m *Machine) agreeEarlyData(s clientAwaitsExtensions, message *wire.EncryptedExtensions) error {
+	switch {
+	case !s.early:
+		return nil
+	case !message.EarlyData:
+		m.emit(InstallWrite{Keys: m.secrets.clientHandshake.Keys(), Epoch: EpochHandshake}, EarlyData{Accepted: false})
+		return nil
+	case !s.first:
+		return alert.New(alert.IllegalParameter, "the server accepts early data without the key that protects it")
+	case m.summary.PSK.Suite != m.suite.ID:
+		return alert.New(alert.IllegalParameter, "the server accepts early data that is under another cipher suite")
+	case m.summary.PSK.ALPN != message.ALPN:
+		return alert.New(alert.IllegalParameter, "the server accepts early data of another application protocol")
+	}
+	m.summary.EarlyData = true
+	m.emit(EarlyData{Accepted: true, Max: m.summary.PSK.MaxEarlyData})
+	return nil
 }
 
 // agreeCertificateTypes takes over the server's choices (RFC 7250, Section 4.2).
@@ -95,7 +124,7 @@ func (m *Machine) agreeCertificateTypes(hello *wire.ClientHello, message *wire.E
 		}
 		m.serverType = credential.Type(*t)
 	}
-	if !slices.Contains(m.cfg.peerTypes(), m.serverType) {
+	if m.summary.PSK == nil && !slices.Contains(m.cfg.peerTypes(), m.serverType) {
 		return alert.New(alert.UnsupportedCertificate, "the server has no credential of a type that is accepted")
 	}
 	return nil
@@ -165,13 +194,22 @@ func clientFinished(m *Machine, s clientAwaitsFinished, msg wire.Message) (state
 	if err := m.receiveFinished(msg, m.secrets.serverHandshake); err != nil {
 		return nil, err
 	}
+	if err := m.judgeServerPSK(); err != nil {
+		return nil, err
+	}
 	m.scheduleApplication()
+	if m.summary.EarlyData {
+		// RFC 9846, Section 4.6.
+		m.send(new(wire.EndOfEarlyData).Marshal())
+		m.emit(InstallWrite{Keys: m.secrets.clientHandshake.Keys(), Epoch: EpochHandshake})
+	}
 	if s.request != nil {
 		if err := m.showCredential(s.request); err != nil {
 			return nil, err
 		}
 	}
 	m.sendFinished(m.secrets.clientHandshake)
+	m.scheduleResumption()
 	m.secrets.wipeHandshake()
 	m.emit(
 		InstallWrite{Keys: m.secrets.clientApplication.Keys(), Epoch: EpochApplication},
@@ -179,6 +217,19 @@ func clientFinished(m *Machine, s clientAwaitsFinished, msg wire.Message) (state
 		Complete{},
 	)
 	return doneState{}, nil
+}
+
+// judgeServerPSK asks the application about a server that has proved, by its
+// Finished, to hold the key in use.
+func (m *Machine) judgeServerPSK() error {
+	if m.summary.PSK == nil {
+		return nil
+	}
+	ok, err := m.judgePSK(m.summary.PSK)
+	if err == nil && !ok {
+		err = alert.New(alert.AccessDenied, "the server was refused")
+	}
+	return err
 }
 
 // showCredential answers a CertificateRequest: with an empty Certificate where

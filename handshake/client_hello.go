@@ -10,6 +10,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
@@ -25,20 +26,30 @@ const pskWithDHE = 1
 
 type (
 	// clientStart is START: nothing was sent.
-	clientStart struct{ without }
+	clientStart struct{ psks []*PSK }
 
 	// clientAwaitsServerHello is WAIT_SH.
 	clientAwaitsServerHello struct {
 		hello  *wire.ClientHello // as it was sent
 		shares []kex.PrivateKey  // those of hello's key_share
+		psks   []*PSK            // those of hello's pre_shared_key
+		early  bool              // early data was announced
 		retry  bool              // hello answers a HelloRetryRequest
 	}
 )
 
-func (clientStart) id() stateID              { return clientStartID }
+func (*clientStart) id() stateID             { return clientStartID }
 func (*clientAwaitsServerHello) id() stateID { return clientWaitSH }
 
+func (s *clientStart) wipe() { wipePSKs(s.psks) }
+
 func (s *clientAwaitsServerHello) wipe() {
+	s.wipeShares()
+	wipePSKs(s.psks)
+	s.psks = nil
+}
+
+func (s *clientAwaitsServerHello) wipeShares() {
 	for _, key := range s.shares {
 		key.Wipe()
 	}
@@ -46,7 +57,7 @@ func (s *clientAwaitsServerHello) wipe() {
 }
 
 // sendClientHello sends the first ClientHello (RFC 9846, Section 4.2.2).
-func (m *Machine) sendClientHello() (state, error) {
+func (m *Machine) sendClientHello(start *clientStart) (state, error) {
 	hello, err := m.newClientHello()
 	if err != nil {
 		return nil, err
@@ -56,7 +67,26 @@ func (m *Machine) sendClientHello() (state, error) {
 		return nil, err
 	}
 	m.summary.ClientRandom, m.summary.ServerName = hello.Random, hello.ServerName
-	return s, m.sendHello(s, hello)
+	s.psks, start.psks = usablePSKs(start.psks, m.cfg.suites()) // start wipes the rest
+	s.early = m.sendsEarlyData(s.psks)
+	hello.EarlyData = s.early
+	if err := m.sendHello(s, hello); err != nil {
+		return nil, err
+	}
+	if s.early {
+		m.startEarlyData(s.psks[0])
+	}
+	return s, nil
+}
+
+// startEarlyData changes to the keys of early data, which are derived from p (RFC
+// 9846, Section 4.3.10). The transcript reaches to the ClientHello.
+func (m *Machine) startEarlyData(p *PSK) {
+	s := suite.ByID(p.Suite)
+	early := schedule.NewEarly(s, p.Secret.Bytes())
+	defer early.Wipe()
+	m.sendCCS()
+	m.emit(InstallWrite{Keys: m.earlyTraffic(early, s), Epoch: EpochEarly})
 }
 
 // newClientHello returns all of a ClientHello but its shares.
@@ -81,9 +111,10 @@ func (m *Machine) newClientHello() (*wire.ClientHello, error) {
 		hello.CertificateAuthorities = cfg.Authorities
 		hello.StatusRequest, hello.SCT = cfg.RequestOCSP, cfg.RequestSCT
 	}
-	if cfg.OfferTickets {
+	if cfg.OfferTickets || len(cfg.PSKs) > 0 {
 		hello.PSKModes = []uint8{pskWithDHE}
 	}
+	hello.TicketRequest = cfg.TicketRequest
 	if err := m.random(hello.Random[:]); err != nil {
 		return nil, err
 	}
@@ -105,12 +136,12 @@ func certificateTypes(types []credential.Type) []uint8 {
 
 // generateShares gives hello new shares for the given groups; s owns the keys.
 func (m *Machine) generateShares(s *clientAwaitsServerHello, hello *wire.ClientHello, groups []kex.Group) error {
-	s.wipe()
+	s.wipeShares()
 	hello.KeyShares = []wire.KeyShare{}
 	for _, g := range groups {
 		key, err := kex.Generate(g, m.cfg.Rand)
 		if err != nil {
-			s.wipe()
+			s.wipeShares()
 			return withAlert(err, alert.InternalError, "no key could be generated")
 		}
 		s.shares = append(s.shares, key)
@@ -119,8 +150,13 @@ func (m *Machine) generateShares(s *clientAwaitsServerHello, hello *wire.ClientH
 	return nil
 }
 
-// sendHello sends hello and keeps it as it went over the wire.
+// sendHello sends hello, with the keys of s, and keeps it as it went over the
+// wire. An error wipes s.
 func (m *Machine) sendHello(s *clientAwaitsServerHello, hello *wire.ClientHello) error {
+	if err := m.offerPSKs(hello, s.psks); err != nil {
+		s.wipe()
+		return err
+	}
 	raw := hello.Marshal()
 	sent, err := wire.ParseClientHello(raw)
 	if err != nil {
@@ -206,6 +242,7 @@ func isDowngrade(random [32]byte) bool {
 func (m *Machine) retryClientHello(s *clientAwaitsServerHello, request *wire.ServerHello) (state, error) {
 	hello := *s.hello
 	hello.Raw, hello.Extensions = nil, nil
+	hello.EarlyData = false
 	next := &clientAwaitsServerHello{retry: true}
 	asksShare := slices.Contains(request.Extensions, wire.ExtKeyShare)
 	switch {
@@ -216,7 +253,7 @@ func (m *Machine) retryClientHello(s *clientAwaitsServerHello, request *wire.Ser
 	case asksShare && slices.ContainsFunc(hello.KeyShares, func(k wire.KeyShare) bool { return k.Group == request.SelectedGroup }):
 		return nil, alert.New(alert.IllegalParameter, "a HelloRetryRequest for a group whose share was sent")
 	case asksShare:
-		s.wipe()
+		s.wipeShares()
 		if err := m.generateShares(next, &hello, []kex.Group{kex.Group(request.SelectedGroup)}); err != nil {
 			return nil, err
 		}
@@ -227,6 +264,10 @@ func (m *Machine) retryClientHello(s *clientAwaitsServerHello, request *wire.Ser
 	m.summary.HelloRetry = true
 	m.transcript.HelloRetryRequest()
 	m.transcript.Add(request.Raw)
+	if s.early {
+		m.emit(InstallWrite{}, EarlyData{Accepted: false}) // the hello goes in the clear
+	}
+	next.psks, s.psks = usablePSKs(s.psks, []suite.ID{m.suite.ID}) // s wipes the rest
 	m.sendCCS()
 	return next, m.sendHello(next, &hello)
 }
@@ -241,18 +282,21 @@ func (m *Machine) acceptServerHello(s *clientAwaitsServerHello, hello *wire.Serv
 	if i < 0 {
 		return nil, alert.New(alert.IllegalParameter, "the server's share is of a group whose share was not sent")
 	}
+	psk, err := m.acceptPSK(s.psks, hello)
+	if err != nil {
+		return nil, err
+	}
 	shared, err := s.shares[i].Agree(hello.KeyShare.Data)
 	if err != nil {
 		return nil, withAlert(err, alert.IllegalParameter, "the server's share is wrong")
 	}
-	s.wipe()
 	m.summary.Group = kex.Group(hello.KeyShare.Group)
 	m.transcript.Add(hello.Raw)
-	m.scheduleHandshake(m.newEarly(), shared)
+	m.scheduleHandshake(m.newEarly(psk), shared)
 	m.sendCCS()
-	m.emit(
-		InstallWrite{Keys: m.secrets.clientHandshake.Keys(), Epoch: EpochHandshake},
-		InstallRead{Keys: m.secrets.serverHandshake.Keys(), Aligned: m.aligned, Epoch: EpochHandshake},
-	)
-	return clientAwaitsExtensions{hello: s.hello}, nil
+	if !s.early { // else early data may follow, and this waits for the server's decision
+		m.emit(InstallWrite{Keys: m.secrets.clientHandshake.Keys(), Epoch: EpochHandshake})
+	}
+	m.emit(InstallRead{Keys: m.secrets.serverHandshake.Keys(), Aligned: m.aligned, Epoch: EpochHandshake})
+	return clientAwaitsExtensions{hello: s.hello, early: s.early, first: psk != nil && psk == s.psks[0]}, nil
 }

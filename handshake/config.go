@@ -190,6 +190,8 @@ func (c *Config) validate(role Role) error {
 		return errors.New("handshake: Config.ALPN has a protocol that is empty or too long")
 	case slices.ContainsFunc(c.Authorities, func(name []byte) bool { return len(name) == 0 }), total(c.Authorities) > maxList:
 		return errors.New("handshake: Config.Authorities are empty or too long")
+	case slices.ContainsFunc(c.PSKs, func(p *PSK) bool { return p.validate() != nil }), total(pskIdentities(c.PSKs)) > maxList:
+		return errors.New("handshake: Config.PSKs has one that cannot work, or they are too long")
 	case c.Verify == nil && (role == Client || c.requestsPeer()):
 		return errors.New("handshake: Config.Verify must be set")
 	}
@@ -203,6 +205,13 @@ func total[V string | []byte](list []V) int {
 		n += 2 + len(v)
 	}
 	return n
+}
+
+func pskIdentities(psks []*PSK) (list [][]byte) {
+	for _, p := range psks {
+		list = append(list, p.Identity)
+	}
+	return list
 }
 
 func (c *Config) suites() []suite.ID {

@@ -38,7 +38,7 @@ type Machine struct {
 	secrets    secrets
 	summary    Summary
 
-	clientType, serverType credential.Type // what Certificate messages hold
+	clientType, serverType credential.Type // what Certificate messages hold; neither with a PSK
 
 	sentCCS bool
 	aligned wire.Aligned // of the message that is being received
@@ -76,9 +76,14 @@ type Summary struct {
 	SendLimit, ReceiveLimit int
 }
 
-// NewClient returns a client's machine. Start begins the handshake.
+// NewClient returns a client's machine, which owns the secrets of the Config's PSKs
+// from then on, whatever it returns. Start begins the handshake.
 func NewClient(cfg *Config) (*Machine, error) {
-	return newMachine(Client, cfg, clientStart{})
+	start := new(clientStart)
+	if cfg != nil {
+		start.psks = cfg.PSKs
+	}
+	return newMachine(Client, cfg, start)
 }
 
 // NewServer returns a server's machine, which waits for a ClientHello.
@@ -88,6 +93,7 @@ func NewServer(cfg *Config) (*Machine, error) {
 
 func newMachine(role Role, cfg *Config, start state) (*Machine, error) {
 	if err := cfg.validate(role); err != nil && (role == Client || cfg == nil || cfg.Choose == nil) {
+		start.wipe()
 		return nil, err
 	}
 	return &Machine{role: role, cfg: cfg, state: start, transcript: transcript.New()}, nil
@@ -98,11 +104,11 @@ func (m *Machine) Start() ([]Event, error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	if _, ok := m.state.(clientStart); !ok {
+	start, ok := m.state.(*clientStart)
+	if !ok {
 		return nil, nil
 	}
-	next, err := m.sendClientHello()
-	return m.step(next, err)
+	return m.step(m.sendClientHello(start))
 }
 
 // Receive takes the peer's next message. An error is final: it carries the alert

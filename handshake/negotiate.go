@@ -69,10 +69,32 @@ func checkRetriedHello(first, second *wire.ClientHello, group kex.Group) error {
 		return alert.New(alert.IllegalParameter, "early data after a HelloRetryRequest")
 	case len(second.KeyShares) != 1 || second.KeyShares[0].Group != uint16(group):
 		return alert.New(alert.IllegalParameter, "the second ClientHello has not the one share that was asked for")
+	case !offeredBefore(first.PSK, second.PSK):
+		return alert.New(alert.IllegalParameter, "the second ClientHello offers another pre-shared key")
 	case !reflect.DeepEqual(unchanging(first), unchanging(second)):
 		return alert.New(alert.IllegalParameter, "the second ClientHello differs from the first")
 	}
 	return nil
+}
+
+// offeredBefore reports whether a second ClientHello offers only keys of the first:
+// it may leave some out.
+func offeredBefore(first, second *wire.PreSharedKeys) bool {
+	if second == nil {
+		return true
+	}
+	if first == nil {
+		return false
+	}
+	rest := first.Identities
+	for _, id := range second.Identities {
+		i := slices.IndexFunc(rest, func(other wire.PSKIdentity) bool { return string(other.Identity) == string(id.Identity) })
+		if i < 0 {
+			return false
+		}
+		rest = rest[i+1:]
+	}
+	return true
 }
 
 // unchanging returns hello without what may differ in a second one.
@@ -105,19 +127,22 @@ type selection struct {
 
 	requestPeer bool
 	clientType  credential.Type
+
+	pskIndex int // of the Machine's PSK among the client's identities
 }
 
-// negotiate selects the parameters of the handshake.
+// negotiate selects the parameters of the handshake, and finds the pre-shared key
+// that the client would like to use.
 func (m *Machine) negotiate(hello *wire.ClientHello) (*selection, error) {
 	s := new(selection)
 	for _, choose := range []func(*selection, *wire.ClientHello) error{
-		m.selectSuite, m.selectGroup, m.selectProtocol, m.selectClientType, m.selectCredential,
+		m.selectSuite, m.selectGroup, m.selectProtocol,
 	} {
 		if err := choose(s, hello); err != nil {
 			return nil, err
 		}
 	}
-	return s, nil
+	return s, m.findPSK(s, hello, false)
 }
 
 // selectSuite takes our first suite that the client knows. By default AES goes
@@ -181,6 +206,22 @@ func (m *Machine) selectProtocol(s *selection, hello *wire.ClientHello) error {
 		}
 	}
 	return alert.New(alert.NoApplicationProtocol, "there is no application protocol that both sides know")
+}
+
+// authenticate settles how the sides are to know each other: by the pre-shared key
+// that was found, if the client proves to hold it, or by credentials. The transcript
+// reaches to the message before hello.
+func (m *Machine) authenticate(s *selection, hello *wire.ClientHello) error {
+	if err := m.provePSK(s, hello); err != nil || m.secrets.psk != nil || s.credential != nil {
+		return err
+	}
+	if len(m.cfg.ownTypes()) == 0 && m.cfg.FindPSK != nil {
+		return m.refuseUnknownPSK(s, hello)
+	}
+	if err := m.selectClientType(s, hello); err != nil {
+		return err
+	}
+	return m.selectCredential(s, hello)
 }
 
 // selectClientType decides whether to ask for the client's credential, and of

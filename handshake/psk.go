@@ -6,6 +6,7 @@ package handshake
 
 import (
 	"crypto/subtle"
+	"errors"
 	"slices"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -51,6 +52,22 @@ type Offer struct {
 	First         bool // of the list: early data would be under its key
 }
 
+// maxIdentities is how many of a client's identities a server looks up.
+const maxIdentities = 8
+
+func (p *PSK) validate() error {
+	switch {
+	case p == nil || p.Secret.Len() == 0:
+		return errors.New("handshake: a PSK without a secret")
+	case len(p.Identity) == 0 || len(p.Identity) > maxList:
+		return errors.New("handshake: a PSK's identity is empty or too long")
+	case suite.ByID(p.Suite) == nil:
+		return errors.New("handshake: a PSK of an unknown suite")
+	}
+	return nil
+}
+
+// wipe destroys the secret. It may be called again, and on nil.
 func (p *PSK) wipe() {
 	if p != nil {
 		p.Secret.Wipe()
@@ -63,9 +80,185 @@ func wipePSKs(psks []*PSK) {
 	}
 }
 
-// maxIdentities is how many of a client's identities a server looks up.
-const maxIdentities = 8
+// sameHash reports whether the key schedules of two suites have the same hash.
+func sameHash(a, b *suite.Suite) bool { return a.HashLen == b.HashLen }
 
-var _ = subtle.ConstantTimeCompare
-var _ = slices.Contains[[]int]
-var _ = alert.New
+// binder authenticates a hello up to its binders, prefix, by the key (RFC 9846,
+// Section 4.3.11.2). The transcript reaches to the message before hello.
+func (m *Machine) binder(p *PSK, prefix []byte) []byte {
+	s := suite.ByID(p.Suite)
+	early := schedule.NewEarly(s, p.Secret.Bytes())
+	defer early.Wipe()
+	return early.Binder(p.Kind, m.transcript.SumWith(prefix, s.NewHash))
+}
+
+// offerPSKs puts the keys into hello, which is otherwise complete, with the
+// binders.
+func (m *Machine) offerPSKs(hello *wire.ClientHello, psks []*PSK) error {
+	hello.PSK = nil
+	if len(psks) == 0 {
+		return nil
+	}
+	hello.PSK = new(wire.PreSharedKeys)
+	for _, p := range psks {
+		hello.PSK.Identities = append(hello.PSK.Identities, wire.PSKIdentity{Identity: p.Identity, ObfuscatedAge: p.ObfuscatedAge})
+		hello.PSK.Binders = append(hello.PSK.Binders, make([]byte, suite.ByID(p.Suite).HashLen))
+	}
+	blank, err := wire.ParseClientHello(hello.Marshal())
+	if err != nil {
+		return alert.Wrap(alert.InternalError, "the Config makes no ClientHello", err)
+	}
+	for i, p := range psks {
+		hello.PSK.Binders[i] = m.binder(p, blank.BinderPrefix())
+	}
+	return nil
+}
+
+// usablePSKs splits keys into those whose hash one of suites has, and the rest.
+func usablePSKs(psks []*PSK, suites []suite.ID) (usable, rest []*PSK) {
+	for _, p := range psks {
+		fits := slices.ContainsFunc(suites, func(id suite.ID) bool { return sameHash(suite.ByID(id), suite.ByID(p.Suite)) })
+		if fits {
+			usable = append(usable, p)
+		} else {
+			rest = append(rest, p)
+		}
+	}
+	return usable, rest
+}
+
+// sendsEarlyData reports whether a client sends early data under the first key.
+func (m *Machine) sendsEarlyData(psks []*PSK) bool {
+	return m.cfg.EarlyData && len(psks) > 0 && psks[0].MaxEarlyData > 0 &&
+		slices.Contains(m.cfg.suites(), psks[0].Suite) &&
+		(psks[0].ALPN == "" || slices.Contains(m.cfg.ALPN, psks[0].ALPN))
+}
+
+// earlyTraffic derives client_early_traffic_secret. The transcript reaches to the
+// ClientHello, whose keys it returns.
+func (m *Machine) earlyTraffic(early *schedule.Early, s *suite.Suite) *suite.Keys {
+	traffic := early.ClientTraffic(m.transcript.SumWith(nil, s.NewHash))
+	defer traffic.Wipe()
+	m.log("CLIENT_EARLY_TRAFFIC_SECRET", traffic)
+	return traffic.Keys()
+}
+
+// acceptPSK takes over the server's choice of one of our keys; nil if it made
+// none. The others are wiped with their state.
+func (m *Machine) acceptPSK(offered []*PSK, hello *wire.ServerHello) (*PSK, error) {
+	if hello.SelectedPSK == nil {
+		return nil, nil
+	}
+	index := int(*hello.SelectedPSK)
+	if index >= len(offered) {
+		return nil, alert.New(alert.IllegalParameter, "the server selected a pre-shared key that was not offered")
+	}
+	p := offered[index]
+	if !sameHash(suite.ByID(p.Suite), m.suite) {
+		return nil, alert.New(alert.IllegalParameter, "the server selected a cipher suite whose hash is not that of the pre-shared key")
+	}
+	m.summary.PSK = p
+	return p, nil
+}
+
+// findPSK looks for a key among the identities that the client offers, and for a
+// suite that goes with it where fixed allows another than the selected one. Nothing
+// is proved by that.
+func (m *Machine) findPSK(s *selection, hello *wire.ClientHello, fixed bool) error {
+	if hello.PSK == nil || !slices.Contains(hello.PSKModes, pskWithDHE) || m.cfg.FindPSK == nil {
+		return nil
+	}
+	for i, offered := range hello.PSK.Identities[:min(len(hello.PSK.Identities), maxIdentities)] {
+		p, err := m.cfg.FindPSK(Offer{hello, offered.Identity, offered.ObfuscatedAge, i == 0})
+		if err != nil {
+			return withAlert(err, alert.InternalError, "the pre-shared keys could not be looked up")
+		}
+		if p == nil {
+			continue
+		}
+		m.secrets.psk, s.pskIndex = p, i
+		if err := p.validate(); err != nil {
+			return alert.Wrap(alert.InternalError, "a pre-shared key cannot work", err)
+		}
+		if sameHash(suite.ByID(p.Suite), s.suite) {
+			return nil
+		}
+		if other := m.suiteLike(p, hello); other != nil && !fixed {
+			s.suite = other
+			return nil
+		}
+		m.secrets.dropPSK()
+	}
+	return nil
+}
+
+// suiteLike returns our first suite that the client knows and that goes with the
+// key, nil if there is none.
+func (m *Machine) suiteLike(p *PSK, hello *wire.ClientHello) *suite.Suite {
+	for _, id := range m.cfg.suites() {
+		if s := suite.ByID(id); sameHash(s, suite.ByID(p.Suite)) && slices.Contains(hello.CipherSuites, uint16(id)) {
+			return s
+		}
+	}
+	return nil
+}
+
+// provePSK checks that the client holds the key that was found, and only then
+// asks whether it may be used. The transcript reaches to the message before hello.
+func (m *Machine) provePSK(s *selection, hello *wire.ClientHello) error {
+	p := m.secrets.psk
+	if p == nil {
+		return nil
+	}
+	if subtle.ConstantTimeCompare(hello.PSK.Binders[s.pskIndex], m.binder(p, hello.BinderPrefix())) != 1 {
+		return errWrongBinder()
+	}
+	m.summary.PSK = p
+	ok, err := m.judgePSK(p)
+	if err == nil && !ok {
+		m.summary.PSK = nil
+		m.secrets.dropPSK()
+	}
+	return err
+}
+
+func errWrongBinder() error { return alert.New(alert.DecryptError, "a PSK binder does not verify") }
+
+// judgePSK asks the application about the holder of a key.
+func (m *Machine) judgePSK(p *PSK) (bool, error) {
+	if m.cfg.JudgePSK == nil {
+		return false, nil
+	}
+	ok, err := m.cfg.JudgePSK(p)
+	if err != nil {
+		return false, withAlert(err, alert.AccessDenied, "the peer was refused")
+	}
+	return ok, nil
+}
+
+// refuseUnknownPSK is the answer of a server that has pre-shared keys alone: the
+// same, for an identity that it does not know, as for a wrong key (RFC 9846,
+// Section 4.3.11 and Appendix F.7), which takes as long to find out.
+func (m *Machine) refuseUnknownPSK(s *selection, hello *wire.ClientHello) error {
+	if hello.PSK == nil || !slices.Contains(hello.PSKModes, pskWithDHE) {
+		return alert.New(alert.HandshakeFailure, "the client offers no pre-shared key, and we have nothing else")
+	}
+	unknown := &PSK{Kind: schedule.ExternalBinder, Suite: s.suite.ID, Secret: volatile.New(s.suite.HashLen)}
+	defer unknown.wipe()
+	if err := m.random(unknown.Secret.Bytes()); err != nil {
+		return err
+	}
+	if subtle.ConstantTimeCompare(hello.PSK.Binders[0], m.binder(unknown, hello.BinderPrefix())) == 1 {
+		return alert.New(alert.InternalError, "a key that was just made is known to the client")
+	}
+	return errWrongBinder()
+}
+
+// takesEarlyData decides whether to accept the early data that the client
+// announces (RFC 9846, Section 4.3.10). The key in use is proved and judged.
+func (m *Machine) takesEarlyData(s *selection, hello *wire.ClientHello) bool {
+	p := m.secrets.psk
+	return hello.EarlyData && !m.summary.HelloRetry && p != nil && s.pskIndex == 0 &&
+		p.MaxEarlyData > 0 && p.Suite == s.suite.ID && p.ALPN == s.alpn &&
+		m.cfg.AcceptEarlyData != nil && m.cfg.AcceptEarlyData(p)
+}

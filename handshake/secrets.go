@@ -17,6 +17,8 @@ type secrets struct {
 	clientApplication, serverApplication *schedule.Traffic
 	exporter                             *schedule.Exporter
 	resumption                           *schedule.Resumption
+
+	psk *PSK // a server's, that was found and is not yet used
 }
 
 // wipe destroys them all.
@@ -26,7 +28,14 @@ func (s *secrets) wipe() {
 	s.serverApplication.Wipe()
 	s.exporter.Wipe()
 	s.resumption.Wipe()
+	s.psk.wipe()
 	*s = secrets{}
+}
+
+// dropPSK destroys a key that is not to be used.
+func (s *secrets) dropPSK() {
+	s.psk.wipe()
+	s.psk = nil
 }
 
 // wipeHandshake destroys what is not needed after the handshake.
@@ -37,8 +46,14 @@ func (s *secrets) wipeHandshake() {
 	s.clientHandshake, s.serverHandshake, s.main = nil, nil, nil
 }
 
-// newEarly starts the key schedule, without a pre-shared key.
-func (m *Machine) newEarly() *schedule.Early { return schedule.NewEarly(m.suite, nil) }
+// newEarly starts the key schedule, with a pre-shared key or nil, and wipes that.
+func (m *Machine) newEarly(p *PSK) *schedule.Early {
+	if p == nil {
+		return schedule.NewEarly(m.suite, nil)
+	}
+	defer p.wipe()
+	return schedule.NewEarly(m.suite, p.Secret.Bytes())
+}
 
 // scheduleHandshake derives the handshake secrets. The transcript reaches to the
 // ServerHello. early is the Early Secret, shared what the key
@@ -63,6 +78,14 @@ func (m *Machine) scheduleApplication() {
 	m.log("CLIENT_TRAFFIC_SECRET_0", m.secrets.clientApplication)
 	m.log("SERVER_TRAFFIC_SECRET_0", m.secrets.serverApplication)
 	m.log("EXPORTER_SECRET", m.secrets.exporter)
+}
+
+// scheduleResumption derives the secret of tickets, where they are wanted. The
+// transcript reaches to the client's Finished.
+func (m *Machine) scheduleResumption() {
+	if m.cfg.Resume {
+		m.secrets.resumption = m.secrets.main.Resumption(m.transcript.Sum())
+	}
 }
 
 // log hands a secret to the key log, where one is set.

@@ -5,9 +5,12 @@
 package handshake
 
 import (
+	"slices"
+
 	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
 
@@ -23,6 +26,9 @@ type (
 		selected  *selection
 		cookie    []byte // that was sent; nil: none
 	}
+
+	// serverAwaitsEndOfEarlyData is WAIT_EOED.
+	serverAwaitsEndOfEarlyData struct{ without }
 
 	// serverAwaitsCertificate is WAIT_CERT. Its facts are those of our
 	// CertificateRequest.
@@ -43,6 +49,7 @@ type (
 
 func (serverStart) id() stateID                   { return serverStartID }
 func (*serverAwaitsRetry) id() stateID            { return serverWaitRetriedCH }
+func (serverAwaitsEndOfEarlyData) id() stateID    { return serverWaitEOED }
 func (serverAwaitsCertificate) id() stateID       { return serverWaitCert }
 func (serverAwaitsCertificateVerify) id() stateID { return serverWaitCV }
 func (serverAwaitsFinished) id() stateID          { return serverWaitFinished }
@@ -61,6 +68,7 @@ func serverClientHello(m *Machine, _ serverStart, msg wire.Message) (state, erro
 		return nil, alert.New(alert.IllegalParameter, "a first ClientHello with a cookie")
 	}
 	m.summary.ClientRandom, m.summary.ServerName = hello.Random, hello.ServerName
+	m.summary.Tickets, m.summary.PSKModes = hello.TicketRequest, slices.Contains(hello.PSKModes, pskWithDHE)
 	if err := m.chooseConfig(hello); err != nil {
 		return nil, err
 	}
@@ -69,6 +77,12 @@ func serverClientHello(m *Machine, _ serverStart, msg wire.Message) (state, erro
 		return nil, err
 	}
 	m.suite, m.summary.Suite, m.summary.Group = selected.suite, selected.suite.ID, selected.group
+	m.summary.ALPN = selected.alpn
+	if selected.share != nil || m.secrets.psk == nil {
+		if err := m.authenticate(selected, hello); err != nil {
+			return nil, err
+		}
+	}
 	m.transcript.Add(msg.Raw)
 	m.transcript.Select(m.suite.NewHash)
 	if selected.share == nil {
@@ -99,6 +113,7 @@ func (m *Machine) chooseConfig(hello *wire.ClientHello) error {
 // sendHelloRetryRequest asks for a share of the selected group (RFC 9846, Section
 // 4.2.4). The transcript holds the first ClientHello.
 func (m *Machine) sendHelloRetryRequest(hello *wire.ClientHello, selected *selection) (state, error) {
+	m.secrets.dropPSK() // it is looked up again in the second ClientHello
 	next := &serverAwaitsRetry{first: hello, firstHash: m.transcript.Sum(), selected: selected}
 	if m.cfg.Cookie != nil {
 		cookie, err := m.cfg.Cookie.Bake(next.firstHash)
@@ -145,8 +160,14 @@ func serverRetriedClientHello(m *Machine, s *serverAwaitsRetry, msg wire.Message
 	if s.first.Has(wire.ExtEarlyData) {
 		m.emit(SkipEarlyData{}) // all of it came before this ClientHello
 	}
-	m.transcript.Add(msg.Raw)
 	s.selected.share = hello.KeyShares[0].Data
+	if err := m.findPSK(s.selected, hello, true); err != nil {
+		return nil, err
+	}
+	if err := m.authenticate(s.selected, hello); err != nil {
+		return nil, err
+	}
+	m.transcript.Add(msg.Raw)
 	return m.sendServerFlight(hello, s.selected)
 }
 
@@ -158,16 +179,21 @@ func (m *Machine) sendServerFlight(hello *wire.ClientHello, selected *selection)
 	}
 	m.sendEncryptedExtensions(hello, selected)
 	var next state = serverAwaitsFinished{}
-	if selected.requestPeer {
-		next = serverAwaitsCertificate{requested: m.sendCertificateRequest()}
-	}
-	m.sendCertificate(selected.credential, hello.Extensions)
-	if err := m.sendCertificateVerify(selected.credential, selected.scheme); err != nil {
-		return nil, err
+	if m.summary.PSK == nil {
+		if selected.requestPeer {
+			next = serverAwaitsCertificate{requested: m.sendCertificateRequest()}
+		}
+		m.sendCertificate(selected.credential, hello.Extensions)
+		if err := m.sendCertificateVerify(selected.credential, selected.scheme); err != nil {
+			return nil, err
+		}
 	}
 	m.sendFinished(m.secrets.serverHandshake)
 	m.scheduleApplication()
 	m.emit(InstallWrite{Keys: m.secrets.serverApplication.Keys(), Epoch: EpochApplication})
+	if m.summary.EarlyData {
+		next = serverAwaitsEndOfEarlyData{}
+	}
 	return next, nil
 }
 
@@ -187,26 +213,59 @@ func (m *Machine) sendServerHello(hello *wire.ClientHello, selected *selection) 
 		return withAlert(err, alert.InternalError, "no key could be agreed on")
 	}
 	answer.KeyShare = &wire.KeyShare{Group: uint16(selected.group), Data: share}
+	if m.secrets.psk != nil {
+		index := uint16(selected.pskIndex)
+		answer.SelectedPSK = &index
+	}
+	m.summary.EarlyData = m.takesEarlyData(selected, hello)
+	early := m.newEarly(m.secrets.psk)
+	var earlyKeys *suite.Keys
+	if m.summary.EarlyData {
+		earlyKeys = m.earlyTraffic(early, m.suite)
+	}
 	m.send(answer.Marshal())
 	m.compatibility(hello)
-	m.scheduleHandshake(m.newEarly(), shared)
-	m.emit(
-		InstallWrite{Keys: m.secrets.serverHandshake.Keys(), Epoch: EpochHandshake},
-		InstallRead{Keys: m.secrets.clientHandshake.Keys(), Aligned: m.aligned, Epoch: EpochHandshake},
-	)
-	m.skipEarlyData(hello)
+	m.scheduleHandshake(early, shared)
+	m.emit(InstallWrite{Keys: m.secrets.serverHandshake.Keys(), Epoch: EpochHandshake})
+	if m.summary.EarlyData {
+		m.emit(
+			InstallRead{Keys: earlyKeys, Aligned: m.aligned, Epoch: EpochEarly},
+			EarlyData{Accepted: true, Max: m.secrets.psk.MaxEarlyData},
+		)
+	} else {
+		m.emit(InstallRead{Keys: m.secrets.clientHandshake.Keys(), Aligned: m.aligned, Epoch: EpochHandshake})
+		m.skipEarlyData(hello)
+	}
+	m.secrets.dropPSK()
 	return nil
 }
 
 // sendEncryptedExtensions answers the client's extensions (RFC 9846, Section
 // 4.4.1).
 func (m *Machine) sendEncryptedExtensions(hello *wire.ClientHello, selected *selection) {
-	answer := &wire.EncryptedExtensions{ALPN: selected.alpn, ServerName: hello.ServerName != ""}
-	m.summary.ALPN = selected.alpn
+	answer := &wire.EncryptedExtensions{ALPN: selected.alpn, ServerName: hello.ServerName != "", EarlyData: m.summary.EarlyData}
 	if groups := m.cfg.groups(); groups[0] != selected.group && !m.summary.HelloRetry {
 		// RFC 9846, Section 4.3.7: tell the client what to send next time.
 		answer.SupportedGroups = convert[uint16](groups)
 	}
+	if m.summary.PSK == nil {
+		m.answerCertificateTypes(hello, selected, answer)
+	}
+	if hello.Has(wire.ExtRecordSizeLimit) && m.cfg.RecordSizeLimit != 0 {
+		answer.RecordSizeLimit = m.cfg.RecordSizeLimit
+		m.limitRecords(hello.RecordSizeLimit)
+	}
+	if hello.TicketRequest != nil && m.cfg.AnswerTickets != nil {
+		// RFC 9149, Section 3.
+		n := m.cfg.AnswerTickets(*hello.TicketRequest, m.summary.PSK != nil)
+		answer.Other = append(answer.Other, wire.Extension{Type: wire.ExtTicketRequest, Data: []byte{n}})
+	}
+	m.send(answer.Marshal())
+}
+
+// answerCertificateTypes tells what the Certificate messages will hold (RFC 7250,
+// Section 4.2).
+func (m *Machine) answerCertificateTypes(hello *wire.ClientHello, selected *selection, answer *wire.EncryptedExtensions) {
 	m.clientType, m.serverType = selected.clientType, selected.credential.Type
 	if hello.Has(wire.ExtServerCertificateType) {
 		t := uint8(m.serverType)
@@ -216,11 +275,6 @@ func (m *Machine) sendEncryptedExtensions(hello *wire.ClientHello, selected *sel
 		t := uint8(m.clientType)
 		answer.ClientCertType = &t
 	}
-	if hello.Has(wire.ExtRecordSizeLimit) && m.cfg.RecordSizeLimit != 0 {
-		answer.RecordSizeLimit = m.cfg.RecordSizeLimit
-		m.limitRecords(hello.RecordSizeLimit)
-	}
-	m.send(answer.Marshal())
 }
 
 // sendCertificateRequest asks for the client's credential (RFC 9846, Section
@@ -240,6 +294,15 @@ func (m *Machine) sendCertificateRequest() []wire.ExtensionType {
 	}
 	m.send(request.Marshal())
 	return requested
+}
+
+// serverEndOfEarlyData handles the end of early data (RFC 9846, Section 4.6).
+func serverEndOfEarlyData(m *Machine, _ serverAwaitsEndOfEarlyData, msg wire.Message) (state, error) {
+	if _, err := wire.ParseEndOfEarlyData(msg.Raw); err != nil {
+		return nil, err
+	}
+	m.emit(InstallRead{Keys: m.secrets.clientHandshake.Keys(), Aligned: m.aligned, Epoch: EpochHandshake})
+	return serverAwaitsFinished{}, nil
 }
 
 // serverCertificate handles the client's Certificate (RFC 9846, Section 4.5.1).
@@ -270,11 +333,12 @@ func serverFinished(m *Machine, _ serverAwaitsFinished, msg wire.Message) (state
 	if err := m.receiveFinished(msg, m.secrets.clientHandshake); err != nil {
 		return nil, err
 	}
-	if m.summary.Peer == nil {
+	if m.summary.Peer == nil && m.summary.PSK == nil {
 		if err := m.judge(nil); err != nil {
 			return nil, err
 		}
 	}
+	m.scheduleResumption()
 	m.secrets.wipeHandshake()
 	m.emit(
 		InstallRead{Keys: m.secrets.clientApplication.Keys(), Aligned: m.aligned, Epoch: EpochApplication},

@@ -32,6 +32,7 @@ const (
 
 	serverStartID
 	serverWaitRetriedCH
+	serverWaitEOED
 	serverWaitCert
 	serverWaitCV
 	serverWaitFinished
@@ -83,6 +84,9 @@ var transitions = [stateCount][]transition{
 	},
 	serverWaitRetriedCH: {
 		{wire.ClientHelloType, hashWithin, true, on(serverRetriedClientHello)},
+	},
+	serverWaitEOED: {
+		{wire.EndOfEarlyDataType, hashFirst, true, on(serverEndOfEarlyData)},
 	},
 	serverWaitCert: {
 		{wire.CertificateType, hashFirst, false, on(serverCertificate)},

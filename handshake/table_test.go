@@ -24,13 +24,12 @@ type expectation struct {
 	ccs  bool
 }
 
-// appendixA is what RFC 9846, Appendix A lets come in each state, without early
-// data and pre-shared keys.
+// appendixA is what RFC 9846, Appendix A lets come in each state.
 func appendixA() map[stateID]expectation {
 	return map[stateID]expectation{
 		failed:              {Client, endState{}, nil, false},
 		connected:           {Server, doneState{}, nil, false},
-		clientStartID:       {Client, clientStart{}, nil, false},
+		clientStartID:       {Client, &clientStart{}, nil, false},
 		clientWaitSH:        {Client, &clientAwaitsServerHello{hello: noHello}, []wire.MessageType{wire.ServerHelloType}, true},
 		clientWaitEE:        {Client, clientAwaitsExtensions{hello: noHello}, []wire.MessageType{wire.EncryptedExtensionsType}, true},
 		clientWaitCertCR:    {Client, clientAwaitsCertificateOrRequest{hello: noHello}, []wire.MessageType{wire.CertificateRequestType, wire.CertificateType}, true},
@@ -39,6 +38,7 @@ func appendixA() map[stateID]expectation {
 		clientWaitFinished:  {Client, clientAwaitsFinished{}, []wire.MessageType{wire.FinishedType}, true},
 		serverStartID:       {Server, serverStart{}, []wire.MessageType{wire.ClientHelloType}, false},
 		serverWaitRetriedCH: {Server, &serverAwaitsRetry{}, []wire.MessageType{wire.ClientHelloType}, true},
+		serverWaitEOED:      {Server, serverAwaitsEndOfEarlyData{}, []wire.MessageType{wire.EndOfEarlyDataType}, true},
 		serverWaitCert:      {Server, serverAwaitsCertificate{}, []wire.MessageType{wire.CertificateType}, true},
 		serverWaitCV:        {Server, serverAwaitsCertificateVerify{}, []wire.MessageType{wire.CertificateVerifyType}, true},
 		serverWaitFinished:  {Server, serverAwaitsFinished{}, []wire.MessageType{wire.FinishedType}, true},
@@ -80,7 +80,7 @@ func TestTransitions(t *testing.T) {
 // end with their record.
 func TestAlignment(t *testing.T) {
 	t.Parallel()
-	ends := []wire.MessageType{wire.ClientHelloType, wire.ServerHelloType, wire.FinishedType}
+	ends := []wire.MessageType{wire.ClientHelloType, wire.ServerHelloType, wire.EndOfEarlyDataType, wire.FinishedType}
 	for id, row := range appendixA() {
 		for _, typ := range row.next {
 			asked := false
@@ -224,6 +224,10 @@ func reach(t *testing.T, id stateID) *endpoint {
 	t.Helper()
 	var found *endpoint
 	p := newPair(t, clientConfig(classical, mutual, noShare), serverConfig(classical, mutual))
+	if id == serverWaitEOED {
+		s := newSafe("alpha").edit(early)
+		p = newPair(t, clientConfig(s.offered, sendEarly), serverConfig(s.found, takeEarly))
+	}
 	look := func() {
 		for _, e := range []*endpoint{p.client, p.server} {
 			if e.m.state.id() == id {
