@@ -112,6 +112,17 @@ type Config struct {
 	// than so many bytes of content (RFC 8449), from 64 to 16384.
 	RecordSizeLimit int
 
+	// MaxEarlyData, on a server, is how many bytes of early data a client may
+	// send with a ticket from here, at most 65536. Zero: none. It is accepted on
+	// connections that Listener.AcceptEarly returned or on which ReadEarly is the
+	// first call, once for each ticket: see Replay.
+	MaxEarlyData int
+
+	// Replay remembers what early data was accepted. Nil: a guard in memory of
+	// this Config alone, see NewReplayGuard; but where TicketKeys is set, so that
+	// other servers may accept the same tickets, no early data at all.
+	Replay ReplayGuard
+
 	// Padding, where it is set, is asked before each record how many zero bytes
 	// to add to n bytes of content, so that its length says less (RFC 9846,
 	// Section 5.4). See PadToMultiple. It must be safe for concurrent use.

@@ -56,11 +56,15 @@ type Conn struct {
 	out  *writeHalf
 	keys *keyring
 
+	early earlyData // guarded by both halves while the handshake runs
+
 	done   atomic.Bool           // the handshake is done; what follows is set
 	closed atomic.Bool           // Close was called
 	ended  atomic.Pointer[error] // the *AlertError that ended the connection
 
 	lifetime *time.Timer // for MaxLifetime; nil without
+
+	earlyPeer atomic.Pointer[Peer] // a server's, once it has accepted early data
 
 	intro  *introduction // who the peer is, and how we know
 	teller atomic.Pointer[teller]
@@ -175,7 +179,12 @@ func (c *Conn) whyOver() error {
 // runHandshake runs or continues the handshake. The caller has taken the baton,
 // which is given back.
 func (c *Conn) runHandshake(ctx context.Context) error {
-	err := c.handshakeOnce(ctx)
+	return c.passBaton(c.handshakeUntil(ctx, c.handshakeIsOver))
+}
+
+// passBaton gives the baton back, with the error of what was done meanwhile. Where
+// Close found it taken, what Close left is done here.
+func (c *Conn) passBaton(err error) error {
 	c.baton.Unlock()
 	if c.closed.Load() {
 		c.wipe(net.ErrClosed)
@@ -184,7 +193,11 @@ func (c *Conn) runHandshake(ctx context.Context) error {
 	return err
 }
 
-func (c *Conn) handshakeOnce(ctx context.Context) error {
+// handshakeIsOver reports whether the machine has nothing more to do.
+func (c *Conn) handshakeIsOver() bool { return c.machine.Done() }
+
+// handshakeUntil runs the handshake until enough of it is done. The baton is held.
+func (c *Conn) handshakeUntil(ctx context.Context, enough func() bool) error {
 	switch {
 	case c.done.Load():
 		return nil
@@ -215,12 +228,14 @@ func (c *Conn) handshakeOnce(ctx context.Context) error {
 		return c.handshakeError(ctx, err)
 	}
 	lift := c.deadlines.boundBy(ctx, &c.deadlines.read, &c.deadlines.write)
-	err := c.pump()
+	err := c.pump(enough)
 	lift()
 	if err != nil {
 		return c.handshakeError(ctx, err)
 	}
-	c.complete()
+	if c.machine.Done() {
+		c.complete()
+	}
 	return nil
 }
 
@@ -241,7 +256,10 @@ func (c *Conn) begin(ctx context.Context) error {
 	c.started = time.Now()
 	c.teller.Store(&teller{trace: c.settings.Trace, ctx: context.WithoutCancel(ctx)})
 	c.tell().handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.settings.server})
-	c.intro = &introduction{settings: c.settings, ctx: ctx, local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr()}
+	c.intro = &introduction{
+		settings: c.settings, ctx: ctx, local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr(),
+		early: len(c.early.offered), wantsEarly: c.early.wanted,
+	}
 	m, err := c.intro.machine()
 	if err != nil {
 		return err
@@ -252,18 +270,21 @@ func (c *Conn) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.apply(events)
+	if err := c.apply(events); err != nil {
+		return err
+	}
+	return c.queueEarly()
 }
 
 // pump turns the machine's events into bytes and the peer's bytes into messages,
-// until the handshake is done. It can be continued after a timeout. Both halves
-// are held.
-func (c *Conn) pump() error {
+// until enough of the handshake is done. It can be continued after a timeout. Both
+// halves are held.
+func (c *Conn) pump(enough func() bool) error {
 	for {
 		if err := c.flush(); err != nil {
 			return c.explain(err)
 		}
-		if c.machine.Done() {
+		if enough() {
 			return nil
 		}
 		if err := c.nextRecord(); err != nil {
@@ -310,6 +331,7 @@ func (c *Conn) handshakeError(ctx context.Context, err error) error {
 
 // complete makes the connection ready for data. Both halves are held.
 func (c *Conn) complete() {
+	c.early.accepted = c.machine.Summary().EarlyData
 	c.intro.seal(c.machine.Summary())
 	c.settings = c.intro.settings // GetConfig may have chosen others
 	c.out.sealer.SetPadding(c.settings.Padding)
@@ -365,9 +387,11 @@ func (c *Conn) apply(events []handshake.Event) error {
 			err = c.queue(record.ChangeCipherSpec, []byte{1})
 		case handshake.InstallWrite:
 			c.out.sealer.SetKeys(e.Keys)
+			c.early.writing = e.Epoch
 			c.tellKeys(&c.out.told, keyInfo(Sending, e.Epoch, 0, e.Keys))
 		case handshake.InstallRead:
 			c.in.opener.SetKeys(e.Keys)
+			c.early.reading = e.Epoch
 			generation := uint64(0)
 			if c.done.Load() {
 				generation = c.in.receiver.Generation()
@@ -378,6 +402,11 @@ func (c *Conn) apply(events []handshake.Event) error {
 			c.in.opener.SetLimit(e.Receive)
 		case handshake.SkipEarlyData:
 			c.in.skip = e.Max
+		case handshake.EarlyData:
+			if c.early.left = int(e.Max); c.settings.server {
+				peer := c.intro.peer
+				c.earlyPeer.Store(&peer)
+			}
 		case handshake.Complete:
 			// The pump asks the machine.
 		case handshake.PeerUpdated:
@@ -407,8 +436,12 @@ func (c *Conn) tellKeys(told **KeyInfo, next *KeyInfo) {
 	}
 }
 
+// keyInfo is nil where there are no keys.
 func keyInfo(d Direction, epoch handshake.Epoch, generation uint64, keys *suite.Keys) *KeyInfo {
-	return &KeyInfo{Direction: d, Handshake: epoch == handshake.EpochHandshake, Generation: generation, CipherSuite: uint16(keys.Suite.ID)}
+	if keys == nil {
+		return nil
+	}
+	return &KeyInfo{Direction: d, Early: epoch == handshake.EpochEarly, Handshake: epoch == handshake.EpochHandshake, Generation: generation, CipherSuite: uint16(keys.Suite.ID)}
 }
 
 // queue seals a record of the handshake behind what is pending: a flight goes
@@ -441,12 +474,16 @@ func (c *Conn) confirm(ctx context.Context) error {
 }
 
 // Peer says who the other side is: the zero Peer, of kind Anonymous, before the
-// handshake is done or where a server asked for no identity.
+// handshake is done or where a server asked for no identity. A server that has
+// accepted early data knows already who sent it.
 func (c *Conn) Peer() Peer {
-	if !c.done.Load() {
-		return Peer{}
+	if c.done.Load() {
+		return c.intro.peer
 	}
-	return c.intro.peer
+	if peer := c.earlyPeer.Load(); peer != nil {
+		return *peer
+	}
+	return Peer{}
 }
 
 // ConnectionState returns the connection's parameters in the standard library's

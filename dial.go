@@ -57,6 +57,10 @@ func (d *Dialer) Dial(network, addr string) (net.Conn, error) {
 // HandshakeContext, or a sentence about the Config, which comes before anything
 // is dialled.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (*Conn, error) {
+	return d.dial(ctx, network, addr, func(ctx context.Context, c *Conn) error { return c.HandshakeContext(ctx) })
+}
+
+func (d *Dialer) dial(ctx context.Context, network, addr string, handshake func(context.Context, *Conn) error) (*Conn, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		host = "" // a Unix socket, say
@@ -80,7 +84,7 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (*Conn, 
 		return nil, err
 	}
 	c := newConn(inner, s, nil, nil)
-	err = c.HandshakeContext(ctx)
+	err = handshake(ctx, c)
 	if err == nil && d.Confirm {
 		err = c.confirm(ctx)
 	}

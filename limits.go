@@ -56,6 +56,17 @@ const (
 	// maxHandshakeBytes is how much a peer may send before its handshake is done.
 	maxHandshakeBytes = 512 << 10
 
+	// maxEarlyData bounds Config.MaxEarlyData: what is accepted is kept in memory.
+	maxEarlyData = 64 << 10
+
+	// freshness is by how much a client's account of its ticket's age may differ
+	// from ours for early data (RFC 9846, Section 8.3 speaks of ten seconds).
+	freshness = 10 * time.Second
+
+	// replaySize is how many tickets the default ReplayGuard remembers, 48 bytes
+	// and the map's overhead each.
+	replaySize = 1 << 16
+
 	// writeChunk is how much plaintext is sealed into one buffer and written at
 	// once: eight full records, so that 1 MiB takes eight calls.
 	writeChunk = 128 << 10

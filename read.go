@@ -31,6 +31,7 @@ type readHalf struct {
 	buf   *[]byte // from readBuffers; nil while nothing is buffered
 	r, w  int     // what of buf is not yet opened
 	plain []byte  // what is opened and not yet read; a part of buf
+	early []byte  // early data that is not yet read
 
 	told     *KeyInfo // the present keys, where a Trace was told of them
 	counts   counts   // of application data
@@ -119,7 +120,7 @@ func (c *Conn) nextRecord() error {
 	if err != nil {
 		return err
 	}
-	if !c.done.Load() {
+	if !c.done.Load() && c.early.reading != handshake.EpochEarly { // that has a limit of its own
 		if in.raw += len(b); in.raw > maxHandshakeBytes {
 			return alert.New(alert.UnexpectedMessage, "the peer sent too much before its handshake was done")
 		}
@@ -214,7 +215,7 @@ func (c *Conn) dispatch(t record.ContentType, content []byte) error {
 	switch t {
 	case record.ApplicationData:
 		if !c.done.Load() {
-			return alert.New(alert.UnexpectedMessage, "application data before the handshake was done")
+			return c.receiveEarly(content)
 		}
 		c.confirmed = true
 		return in.oddities.over(&in.oddities.empty, maxEmptyRecords, "too many empty records")
@@ -321,7 +322,8 @@ func (in *readHalf) wipe(err error) {
 // discard is wipe for a connection that is closed: what was opened goes too.
 func (in *readHalf) discard(err error) {
 	volatile.Wipe(in.plain)
-	in.plain = nil
+	volatile.Wipe(in.early)
+	in.plain, in.early = nil, nil
 	in.err = err
 	in.wipe(err)
 }

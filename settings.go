@@ -31,7 +31,8 @@ type settings struct {
 	suites      []suite.ID
 	groups      []kex.Group
 	keyLog      *keyLog
-	confirm     bool // Dialer.Confirm: servers that send tickets are to send them
+	replay      ReplayGuard // nil: no early data is accepted
+	confirm     bool        // Dialer.Confirm: servers that send tickets are to send them
 }
 
 // settle validates a Config for one role. host is the name in the address that
@@ -49,6 +50,7 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 	if err := s.settlePeers(host); err != nil {
 		return nil, err
 	}
+	s.settleReplay()
 	if s.LockMemory {
 		if err := volatile.LockProcess(); err != nil {
 			return nil, configError("LockMemory: " + err.Error())
@@ -58,6 +60,18 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 		s.keyLog = &keyLog{w: s.KeyLogWriter}
 	}
 	return s, nil
+}
+
+// settleReplay decides who guards early data: nobody, where other servers may have
+// our ticket keys and no guard is shared with them.
+func (s *settings) settleReplay() {
+	switch {
+	case s.MaxEarlyData == 0:
+	case s.Replay != nil:
+		s.replay = s.Replay
+	case !s.sharesTickets():
+		s.replay = NewReplayGuard(0)
+	}
 }
 
 // checkRole refuses what belongs to the other role.
@@ -73,6 +87,8 @@ func (s *settings) checkRole() error {
 		return configError("ServerNames is a server's: a client sets ServerName")
 	case !s.server && s.GetCertificate != nil:
 		return configError("GetCertificate is a server's: a client sets GetClientCertificate")
+	case !s.server && (s.MaxEarlyData != 0 || s.Replay != nil):
+		return configError("MaxEarlyData and Replay are a server's: a client calls HandshakeEarly or DialEarly")
 	case !s.server && s.GetConfig != nil:
 		return configError("GetConfig is a server's")
 	case s.RootCAs != nil && s.Peers != nil:
@@ -84,6 +100,9 @@ func (s *settings) checkRole() error {
 func (s *settings) checkNumbers() error {
 	if s.RecordSizeLimit != 0 && (s.RecordSizeLimit < 64 || s.RecordSizeLimit > 16384) {
 		return configError("RecordSizeLimit must be from 64 to 16384")
+	}
+	if s.MaxEarlyData < 0 || s.MaxEarlyData > maxEarlyData {
+		return configError("MaxEarlyData must be from 0 to 65536")
 	}
 	if s.MaxLifetime < 0 {
 		return configError("MaxLifetime cannot be negative: leave it zero for no limit")

@@ -85,7 +85,8 @@ func (d Direction) String() string {
 // KeyInfo names the keys of one direction, not the keys themselves.
 type KeyInfo struct {
 	Direction   Direction
-	Handshake   bool   // handshake keys; otherwise application keys
+	Early       bool   // keys of early data
+	Handshake   bool   // handshake keys; application keys where neither is set
 	Generation  uint64 // of application keys: 0, then one more by KeyUpdate
 	CipherSuite uint16
 }

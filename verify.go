@@ -27,6 +27,8 @@ type introduction struct {
 	settings      *settings
 	ctx           context.Context // of the call that runs the handshake
 	local, remote net.Addr
+	early         int  // how many bytes of early data a client would like to send
+	wantsEarly    bool // somebody will read early data on a server
 
 	m        *handshake.Machine
 	selected []Pin // of the key that a callback chose to show
@@ -72,10 +74,13 @@ func (i *introduction) config() *handshake.Config {
 	config.JudgePSK = i.judgePSK
 	if s.server {
 		config.FindPSK = i.findOffer
+		config.AcceptEarlyData = i.acceptEarly
+		config.MaxSkippedEarlyData = skippedEarlyData(s.MaxEarlyData)
 	} else {
 		config.PSKs = i.offerPSKs()
 		if session := i.offerSession(); session != nil {
 			config.PSKs = append([]*handshake.PSK{session}, config.PSKs...)
+			config.EarlyData = i.early > 0 && uint64(i.early) <= uint64(session.MaxEarlyData)
 		}
 		config.ServerName = s.sni()
 		config.RequestOCSP, config.RequestSCT = true, true

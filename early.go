@@ -1,0 +1,203 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+
+	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+	"github.com/mayfly-tls/mayfly/record"
+)
+
+// earlyData is what a Conn knows of early data (RFC 9846, Section 2.3), which is
+// replayable: nothing here leads to Read.
+type earlyData struct {
+	reading, writing handshake.Epoch // of the keys in use; 0: none
+
+	offered  []byte // a client's, until it is sealed
+	accepted bool   // by the server
+
+	wanted bool // somebody on the server will read it
+	left   int  // how much more the client may send
+}
+
+// HandshakeEarly is HandshakeContext on a client that sends early data with its first
+// flight, a round trip before the handshake is done (RFC 9846, Section 2.3). Early
+// data may be replayed by anybody who sees it, any number of times, and has no
+// forward secrecy: send nothing that must not happen twice.
+//
+// All of early is sent, or nothing: that takes a session of Config.Sessions whose
+// ticket allows so much of it. accepted says whether the server took it. Where it is
+// false, not a byte of early will ever be read by the server, and the caller may send
+// it again with Write; nothing is sent again by itself. early is not kept.
+//
+// It is an error to call it when the handshake has begun, and on a server.
+func (c *Conn) HandshakeEarly(ctx context.Context, early []byte) (accepted bool, err error) {
+	if c.settings != nil && c.settings.server {
+		return false, errors.New("mayfly: early data is sent by clients: a server calls ReadEarly")
+	}
+	if err := c.baton.LockContext(ctx); err != nil {
+		return false, err
+	}
+	if c.done.Load() || c.machine != nil {
+		return false, c.passBaton(errors.New("mayfly: the handshake has begun: early data goes before it"))
+	}
+	c.early.offered = early
+	err = c.passBaton(c.handshakeUntil(ctx, c.handshakeIsOver))
+	return err == nil && c.early.accepted, err
+}
+
+// DialEarly is DialContext with early data: see Conn.HandshakeEarly for what that is
+// and what accepted means.
+func (d *Dialer) DialEarly(ctx context.Context, network, addr string, early []byte) (c *Conn, accepted bool, err error) {
+	c, err = d.dial(ctx, network, addr, func(ctx context.Context, c *Conn) (err error) {
+		accepted, err = c.HandshakeEarly(ctx, early)
+		return err
+	})
+	return c, accepted && err == nil, err
+}
+
+// queueEarly seals the client's early data behind its ClientHello, where the machine
+// has gone over to the keys of early data. Both halves are held.
+func (c *Conn) queueEarly() error {
+	early := c.early.offered
+	c.early.offered = nil
+	if len(early) == 0 || c.early.writing != handshake.EpochEarly {
+		return nil
+	}
+	return c.queue(record.ApplicationData, early)
+}
+
+// ReadEarly reads early data on a server: bytes that a client sent with its first
+// flight, before the handshake is done. Whoever saw them can send them again, once
+// to each server that shares the ticket keys but not the ReplayGuard: act on them
+// only in ways that may happen twice. Read never returns them.
+//
+// It returns io.EOF when there are no more: at once where the client sent none or
+// none was accepted. Then go on with Handshake, Read or Write. Early data is accepted
+// only where Config.MaxEarlyData is set and ReadEarly is the first call on the
+// connection (or Listener.AcceptEarly returned it). A deadline for reading applies.
+// Bytes that were not read before the handshake was done can be read afterwards.
+func (c *Conn) ReadEarly(p []byte) (int, error) {
+	if c.settings != nil && !c.settings.server {
+		return 0, errors.New("mayfly: early data is read by servers: a client calls HandshakeEarly")
+	}
+	if err := c.deadlines.read.acquire(c.baton, c.over); err != nil {
+		if err == net.ErrClosed {
+			err = c.whyOver()
+		}
+		return 0, err
+	}
+	return c.readEarly(context.Background(), p)
+}
+
+// readEarly runs the handshake until there is early data, or can be none. The baton
+// is held, and given back.
+func (c *Conn) readEarly(ctx context.Context, p []byte) (n int, err error) {
+	c.early.wanted = true
+	if !c.done.Load() {
+		err = c.handshakeUntil(ctx, c.earlyIsDecided)
+	}
+	if err == nil {
+		if n = c.in.takeEarly(p); n == 0 && len(p) > 0 {
+			err = io.EOF
+		}
+	}
+	return n, c.passBaton(err)
+}
+
+// takeEarly moves early data to p and wipes it where it was.
+func (in *readHalf) takeEarly(p []byte) int {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n := copy(p, in.early)
+	volatile.Wipe(in.early[:n])
+	in.early = in.early[n:]
+	return n
+}
+
+// earlyIsDecided reports whether early data has come, or that no more will. It
+// needs both halves.
+func (c *Conn) earlyIsDecided() bool {
+	return len(c.in.early) > 0 || c.early.reading > handshake.EpochEarly
+}
+
+// receiveEarly takes a record of application data that came before the handshake is
+// done. c.in.mu is held.
+func (c *Conn) receiveEarly(content []byte) error {
+	switch {
+	case c.early.reading != handshake.EpochEarly:
+		return alert.New(alert.UnexpectedMessage, "application data before the handshake was done")
+	case len(content) > c.early.left:
+		// RFC 9846, Section 4.7.1.
+		return alert.New(alert.UnexpectedMessage, "more early data than the ticket allows")
+	case len(content) == 0:
+		return c.in.oddities.over(&c.in.oddities.empty, maxEmptyRecords, "too many empty records")
+	}
+	c.early.left -= len(content)
+	before := c.in.early
+	if c.in.early = append(before, content...); cap(c.in.early) != cap(before) {
+		volatile.Wipe(before)
+	}
+	return nil
+}
+
+// WriteEarly writes on a server before the handshake is done: an answer to early
+// data, a round trip before Write could send it. The client has proved nothing yet
+// but that it once held the session's key: what is written can be read by that
+// session's client alone, and may answer a replay. It is for servers whose ReadEarly
+// has returned data; after the handshake it is Write. n and deadlines mean the same
+// as there.
+func (c *Conn) WriteEarly(p []byte) (int, error) {
+	if err := c.deadlines.write.acquire(c.baton, c.over); err != nil {
+		if err == net.ErrClosed {
+			err = c.whyOver()
+		}
+		return 0, err
+	}
+	if c.done.Load() {
+		if err := c.passBaton(nil); err != nil {
+			return 0, err
+		}
+		return c.Write(p)
+	}
+	n, err := c.writeEarly(p)
+	return n, c.passBaton(err)
+}
+
+// writeEarly seals p under the keys of the application. The baton is held.
+func (c *Conn) writeEarly(p []byte) (n int, err error) {
+	if c.machine == nil || !c.settings.server || c.early.writing != handshake.EpochApplication {
+		return 0, errors.New("mayfly: only a server that was sent early data can write before the handshake is done")
+	}
+	c.out.mu.Lock()
+	defer c.unlockOut()
+	if err := c.writable(); err != nil {
+		return 0, err
+	}
+	for len(p) > n {
+		chunk := p[n:min(n+writeChunk, len(p))]
+		if err := c.queue(record.ApplicationData, chunk); err != nil {
+			return n, err
+		}
+		n += len(chunk)
+		if err := c.flush(); isTimeout(err) {
+			return n, os.ErrDeadlineExceeded
+		} else if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}
+
+// EarlyDataAccepted reports whether early data was sent by a client and accepted by
+// the server; false before the handshake is done.
+func (c *Conn) EarlyDataAccepted() bool { return c.done.Load() && c.early.accepted }

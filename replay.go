@@ -1,0 +1,108 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"context"
+	"crypto/sha256"
+	"sync"
+	"time"
+
+	"github.com/mayfly-tls/mayfly/handshake"
+)
+
+// A ReplayGuard sees to it that early data is accepted once for each ticket (RFC
+// 9846, Section 8). Where several servers accept each other's tickets they must share
+// one, or the early data of a ticket can be replayed to each of them.
+type ReplayGuard interface {
+	// Admit reports whether this is the first use of its Token, and remembers it
+	// until use.Until at least. The two must be one step. Where that cannot be
+	// said for certain (memory is full, or was lost since use.Issued, or a
+	// store does not answer) it returns false or an error: early data is refused
+	// then, and the handshake goes on. It is called by many handshakes at the
+	// same time, each of which waits for it: ctx ends with the handshake's.
+	Admit(ctx context.Context, use EarlyUse) (bool, error)
+}
+
+// An EarlyUse is an attempt to send early data under a ticket.
+type EarlyUse struct {
+	Token  [32]byte  // stands for the ticket
+	Issued time.Time // when the ticket was made
+	Now    time.Time // by the server's clock, Config.Time
+	Until  time.Time // when a replay would be refused for its age alone
+}
+
+// NewReplayGuard returns a ReplayGuard in memory that remembers at most size
+// tickets; with size 0, 65536, of about 100 bytes each. For its first 20 seconds it
+// refuses tickets that are older than itself: an earlier run of the program may have
+// accepted them.
+func NewReplayGuard(size int) ReplayGuard {
+	return newMemoryGuard(size, time.Now())
+}
+
+func newMemoryGuard(size int, now time.Time) *memoryGuard {
+	if size <= 0 {
+		size = replaySize
+	}
+	return &memoryGuard{size: size, start: now, turned: now, present: make(map[[32]byte]bool)}
+}
+
+// memoryGuard remembers in two generations: what came since turned, and what came
+// in the window before.
+type memoryGuard struct {
+	size  int
+	start time.Time
+
+	mu            sync.Mutex
+	turned        time.Time
+	present, past map[[32]byte]bool
+}
+
+// replayWindow is for how long a use can be replayed before it is refused for its
+// age: what the client's clock may be behind, and what it may be ahead.
+const replayWindow = 2 * freshness
+
+func (g *memoryGuard) Admit(_ context.Context, use EarlyUse) (bool, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch age := use.Now.Sub(g.turned); {
+	case age >= 2*replayWindow:
+		g.turned, g.present, g.past = use.Now, make(map[[32]byte]bool), nil
+	case age >= replayWindow:
+		g.turned, g.present, g.past = use.Now, make(map[[32]byte]bool), g.present
+	}
+	switch {
+	case g.present[use.Token] || g.past[use.Token],
+		use.Until.Sub(use.Now) > replayWindow, // longer than we remember
+		use.Issued.Before(g.start) && use.Now.Sub(g.start) < replayWindow,
+		len(g.present)+len(g.past) >= g.size:
+		return false, nil
+	}
+	g.present[use.Token] = true
+	return true, nil
+}
+
+// acceptEarly decides about early data under a session that is being resumed. The
+// binder was checked and the peer judged before.
+func (i *introduction) acceptEarly(psk *handshake.PSK) bool {
+	origin, ok := psk.Origin.(*session)
+	guard := i.settings.replay
+	if !ok || guard == nil || !i.wantsEarly {
+		return false
+	}
+	issued, expected := origin.times()
+	now := i.settings.now()
+	if skew := now.Sub(expected); skew > freshness || skew < -freshness {
+		return false // RFC 9846, Section 8.3
+	}
+	first, err := guard.Admit(i.ctx, EarlyUse{
+		Token: sha256.Sum256(psk.Identity), Issued: issued, Now: now, Until: expected.Add(freshness),
+	})
+	return err == nil && first
+}
+
+// skippedEarlyData is how many bytes of refused early data a client may have sent:
+// what tickets allow, in small records.
+func skippedEarlyData(max int) int { return 1<<14 + 2*max }
