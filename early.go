@@ -130,6 +130,19 @@ func (c *Conn) earlyIsDecided() bool {
 	return len(c.in.early) > 0 || c.early.reading > handshake.EpochEarly
 }
 
+// handshakeOrEarly is HandshakeContext, or, where early data is wanted, runs no
+// further than until some was received.
+func (c *Conn) handshakeOrEarly(ctx context.Context, early bool) error {
+	if !early {
+		return c.HandshakeContext(ctx)
+	}
+	if err := c.baton.LockContext(ctx); err != nil {
+		return err
+	}
+	c.early.wanted = true
+	return c.passBaton(c.handshakeUntil(ctx, func() bool { return len(c.in.early) > 0 || c.machine.Done() }))
+}
+
 // receiveEarly takes a record of application data that came before the handshake is
 // done. c.in.mu is held.
 func (c *Conn) receiveEarly(content []byte) error {

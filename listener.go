@@ -9,7 +9,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 	"weak"
 
@@ -77,11 +79,12 @@ type Listener struct {
 	ctx      context.Context // ends with Close
 	cancel   context.CancelFunc
 	start    sync.Once
+	early    atomic.Bool // AcceptEarly was called
 	failures failureLog
 
 	mu      sync.Mutex
 	pending []*candidate                           // oldest first
-	ready   []*Conn                                // done, not yet accepted
+	ready   []*Conn                                // done or with early data, not yet accepted
 	hosts   map[string]int                         // candidates and ready by address
 	live    map[<-chan struct{}]weak.Pointer[Conn] // for CloseIf, by Conn.over
 	wake    chan struct{}                          // closed at each change of the above
@@ -123,12 +126,28 @@ func (l *Listener) Accept() (net.Conn, error) {
 // was accepted. Its error is net.ErrClosed after Close, and after Shutdown when
 // everything that was pending has been handed out; or the inner listener's.
 func (l *Listener) AcceptConn() (*Conn, error) {
+	return l.accept(func(c *Conn) bool { return c.done.Load() })
+}
+
+// AcceptEarly is AcceptConn for servers that take early data (Config.MaxEarlyData):
+// it also returns connections whose handshake is not done, of clients whose early
+// data has come and was accepted. Their peer is known, and the early data is to be
+// read with ReadEarly; Read, Write or Handshake finish the handshake. From its first
+// call on, the Listener accepts early data, on connections which AcceptEarly alone
+// hands out.
+func (l *Listener) AcceptEarly() (*Conn, error) {
+	l.early.Store(true)
+	return l.accept(func(*Conn) bool { return true })
+}
+
+// accept waits for the next connection that suits.
+func (l *Listener) accept(suits func(*Conn) bool) (*Conn, error) {
 	l.start.Do(func() { go l.serve() })
 	for {
 		l.mu.Lock()
-		if len(l.ready) > 0 && !l.closed {
-			c := l.ready[0]
-			l.ready = l.ready[1:]
+		if i := slices.IndexFunc(l.ready, suits); i >= 0 && !l.closed {
+			c := l.ready[i]
+			l.ready = slices.Delete(l.ready, i, i+1)
 			l.leave(hostOf(c.RemoteAddr()))
 			l.changed()
 			l.mu.Unlock()
@@ -319,7 +338,7 @@ func (l *Listener) admit(inner net.Conn) {
 
 // greet runs one handshake and puts the connection into the queue.
 func (l *Listener) greet(p *candidate) {
-	err := p.conn.HandshakeContext(l.ctx)
+	err := p.conn.handshakeOrEarly(l.ctx, l.early.Load())
 	if err != nil {
 		p.conn.linger() // counted all the while
 	}
