@@ -19,21 +19,22 @@ import (
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/testvec"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
 	"github.com/mayfly-tls/mayfly/internal/wire"
+	"github.com/mayfly-tls/mayfly/record"
 )
 
 // TestRFC8448Server gives the ClientHellos of the traces to the real machine
 // in the role of the server, with the trace's randomness and cookie. It must
-// answer as NSS did, but for the order of the extensions. After the ServerHello
-// the two part: the extensions in EncryptedExtensions are each one's own.
+// answer as NSS did, but for the order of the extensions, and accept its ticket and
+// early data. After the ServerHello the two part: the extensions in
+// EncryptedExtensions are each one's own.
 func TestRFC8448Server(t *testing.T) {
 	t.Parallel()
 	for _, tr := range loadRFC8448(t) {
-		if tr.Name == "resumed-0rtt" {
-			continue // the machine has no ticket of NSS's to resume from
-		}
 		t.Run(tr.Name, func(t *testing.T) {
 			t.Parallel()
 			serverAnswers(t, tr)
@@ -77,6 +78,12 @@ func serverAnswers(t *testing.T, tr *testvec.Trace) {
 		}
 		cfg.Cookie = traceCookie{retry.Cookie, sum(hellos[0])}
 	}
+	resumed := tr.Name == "resumed-0rtt"
+	if resumed {
+		cfg.FindPSK = findTraceTicket(t)
+		cfg.JudgePSK = func(*handshake.PSK) (bool, error) { return true, nil }
+		cfg.AcceptEarlyData = func(*handshake.PSK) bool { return true }
+	}
 	m, err := handshake.NewServer(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +96,59 @@ func serverAnswers(t *testing.T, tr *testvec.Trace) {
 			t.Fatalf("ClientHello %d: %v", i+1, err)
 		}
 		compareAnswer(t, events, answers[i])
+		if resumed {
+			openEarlyData(t, tr, m, events)
+		}
+	}
+}
+
+// findTraceTicket knows the ticket of the trace before the resumed one.
+func findTraceTicket(t *testing.T) func(handshake.Offer) (*handshake.PSK, error) {
+	first := loadTrace(t, "simple-1rtt")
+	secret := first.Find("server", `generate resumption secret "tls13 resumption"`).Value("expanded")
+	ticket := first.Find("server", "construct a NewSessionTicket handshake message").Value("NewSessionTicket")
+	return func(o handshake.Offer) (*handshake.PSK, error) {
+		if !bytes.Contains(ticket, o.Identity) || !o.First {
+			t.Errorf("a ticket that was never given out: %x", o.Identity)
+		}
+		return &handshake.PSK{Identity: o.Identity, Kind: schedule.ResumptionBinder, Suite: suite.AES128GCM,
+			Secret: volatile.Take(bytes.Clone(secret)), MaxEarlyData: 1024}, nil
+	}
+}
+
+// openEarlyData opens the early records of the trace, and takes the end of early
+// data in them.
+func openEarlyData(t *testing.T, tr *testvec.Trace, m *handshake.Machine, events []handshake.Event) {
+	t.Helper()
+	opener := record.NewOpener()
+	for _, event := range events {
+		if e, ok := event.(handshake.InstallRead); ok && e.Epoch == handshake.EpochEarly {
+			opener.SetKeys(e.Keys)
+		}
+	}
+	records, err := tr.Records()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := 0
+	for _, rec := range records {
+		if rec.Label != "c e traffic" {
+			continue
+		}
+		typ, plaintext, err := opener.Open(bytes.Clone(rec.Raw))
+		if err != nil || !bytes.Equal(plaintext, rec.Payload) {
+			t.Fatalf("an early record opens to %x, %v", plaintext, err)
+		}
+		if data++; typ == record.Handshake {
+			aligned := new(wire.Assembler)
+			events, err := m.Receive(wire.Message{Type: wire.EndOfEarlyDataType, Raw: plaintext}, aligned.Aligned)
+			if err != nil || len(events) != 1 || events[0].(handshake.InstallRead).Epoch != handshake.EpochHandshake {
+				t.Errorf("after the end of early data: %v, %v", events, err)
+			}
+		}
+	}
+	if data != 2 || !m.Summary().EarlyData {
+		t.Errorf("%d early records", data)
 	}
 }
 
