@@ -6,7 +6,7 @@ FUZZTIME ?= 30s
 # The packages whose coverage is held to at least 85 %.
 CORE = ./record ./transcript ./handshake ./internal/...
 
-.PHONY: all demo test race memscan secret interop check lint vuln cover fuzz peers
+.PHONY: all demo test race memscan secret interop check lint vuln cover bench fuzz peers
 
 all: check
 
@@ -35,12 +35,16 @@ lint:
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 	$(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
+	cd bench && $(GO) vet ./... && $(GO) mod tidy -diff
 
 vuln:
 	$(GO) tool -modfile=tools/go.mod govulncheck ./...
 
 cover:
 	./.ci/cover $(CORE)
+
+bench: # side by side with crypto/tls and flynn/noise: a table of ratios
+	cd bench && $(GO) run . -svg ../testdata/bench.svg
 
 fuzz:
 	./.ci/fuzz $(FUZZTIME)

@@ -59,7 +59,7 @@ func walk(t *testing.T, f func(name string)) {
 		if err != nil {
 			return err
 		}
-		if d.IsDir() && (d.Name() == "testdata" || d.Name() == "tools" || name != "." && strings.HasPrefix(d.Name(), ".")) {
+		if d.IsDir() && (d.Name() == "testdata" || isModule(name) || name != "." && strings.HasPrefix(d.Name(), ".")) {
 			return fs.SkipDir
 		}
 		if !d.IsDir() {
@@ -70,6 +70,12 @@ func walk(t *testing.T, f func(name string)) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// isModule reports whether a folder is a module of its own.
+func isModule(dir string) bool {
+	_, err := os.Stat(path.Join(dir, "go.mod"))
+	return dir != "." && err == nil
 }
 
 // sources calls f with each Go file that is no test.
