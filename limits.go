@@ -71,6 +71,10 @@ const (
 	// once: eight full records, so that 1 MiB takes eight calls.
 	writeChunk = 128 << 10
 
+	// waitChunk is how much is asked of a transport that is no socket while
+	// nothing is there.
+	waitChunk = 1 << 10
+
 	// readChunk is how much is asked of the transport at once.
 	readChunk = 64 << 10
 )

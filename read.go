@@ -28,6 +28,8 @@ type readHalf struct {
 	assembler *wire.Assembler
 	receiver  *handshake.Receiver // nil until the handshake is done
 
+	waiter *waiter // nil where the transport is no socket
+
 	buf   *[]byte // from readBuffers; nil while nothing is buffered
 	r, w  int     // what of buf is not yet opened
 	plain []byte  // what is opened and not yet read; a part of buf
@@ -53,7 +55,12 @@ func (*oddities) over(n *int, max int, reason string) error {
 	return nil
 }
 
-var readBuffers = sync.Pool{New: func() any { b := make([]byte, readChunk); return &b }}
+// The buffers that are read into, and those in which other transports than sockets
+// are waited for.
+var (
+	readBuffers = sync.Pool{New: func() any { b := make([]byte, readChunk); return &b }}
+	waitBuffers = sync.Pool{New: func() any { b := make([]byte, waitChunk); return &b }}
+)
 
 // Read reads application data. It returns io.EOF when the peer's close_notify
 // has arrived, ErrTruncated when the transport ended without it, and an
@@ -172,29 +179,56 @@ func (in *readHalf) fetch(src io.Reader) ([]byte, error) {
 // fill reads once from the transport, behind what is there.
 func (in *readHalf) fill(src io.Reader) error {
 	if in.buf == nil {
-		in.buf, in.r, in.w = readBuffers.Get().(*[]byte), 0, 0
+		return in.wait(src)
 	}
 	buf := *in.buf
 	if in.r > 0 {
 		in.w = copy(buf, buf[in.r:in.w])
 		in.r = 0
 	}
-	for range 100 {
-		n, err := src.Read(buf[in.w:])
-		if n < 0 || n > len(buf)-in.w {
-			return errors.New("the transport's Read returned an impossible count")
+	n, err := readSome(src, buf[in.w:])
+	in.w += n
+	return err
+}
+
+// wait is fill where nothing is buffered: no large buffer is held until there is
+// something to put into it.
+func (in *readHalf) wait(src io.Reader) error {
+	if in.waiter != nil {
+		buf, n, err := in.waiter.wait()
+		if errors.Is(err, io.EOF) {
+			err = ErrTruncated
 		}
-		in.w += n
+		in.buf, in.r, in.w = buf, 0, n
+		return err
+	}
+	small := waitBuffers.Get().(*[]byte)
+	defer waitBuffers.Put(small)
+	n, err := readSome(src, *small)
+	if n > 0 {
+		in.buf, in.r = readBuffers.Get().(*[]byte), 0
+		in.w = copy(*in.buf, (*small)[:n])
+	}
+	return err
+}
+
+// readSome reads once from the transport. Where it returns bytes there is no error:
+// that comes again with the next call.
+func readSome(src io.Reader, p []byte) (int, error) {
+	for range 100 {
+		n, err := src.Read(p)
 		switch {
+		case n < 0 || n > len(p):
+			return 0, errors.New("the transport's Read returned an impossible count")
 		case n > 0:
-			return nil // an error comes again with the next Read
+			return n, nil
 		case errors.Is(err, io.EOF):
-			return ErrTruncated // never io.EOF, however it is wrapped
+			return 0, ErrTruncated // never io.EOF, however it is wrapped
 		case err != nil:
-			return err
+			return 0, err
 		}
 	}
-	return io.ErrNoProgress
+	return 0, io.ErrNoProgress
 }
 
 // dispatch hands the content of one record to those who want it. c.in.mu is held.
