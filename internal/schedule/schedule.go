@@ -132,7 +132,7 @@ func (s *stage) next(ikm []byte) (next stage) {
 }
 
 func (s *stage) traffic(label string, th []byte) *Traffic {
-	return &Traffic{suite: s.kdf.suite, secret: s.derive(label, th)}
+	return &Traffic{suite: s.kdf.suite, secret: s.derive(label, th), kdf: s.kdf}
 }
 
 func (s *stage) exporter(label string, th []byte) *Exporter {

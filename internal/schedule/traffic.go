@@ -14,8 +14,12 @@ type Traffic struct {
 	suite      *suite.Suite
 	secret     *volatile.Secret
 	generation uint64
-	kdf        *kdf // made when first needed
+	kdf        *kdf // the stages', until Split; nil: one is made for each use
 }
+
+// Split makes the secret independent of the stages that it was derived from: until
+// then they must not be used at the same time.
+func (t *Traffic) Split() { t.kdf = nil }
 
 // Keys returns the traffic keys: RFC 9846, Section 7.3. The caller owns them.
 func (t *Traffic) Keys() *suite.Keys {
@@ -62,8 +66,9 @@ func (t *Traffic) Wipe() {
 }
 
 func (t *Traffic) derive(f func(k *kdf, secret []byte)) {
-	if t.kdf == nil {
-		t.kdf = newKDF(t.suite)
+	k := t.kdf
+	if k == nil {
+		k = newKDF(t.suite)
 	}
-	volatile.Do(func() { f(t.kdf, mustHave(t.secret)) })
+	volatile.Do(func() { f(k, mustHave(t.secret)) })
 }
