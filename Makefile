@@ -15,6 +15,7 @@ demo: # the main job, in one minute
 
 test: # everything that needs no other program; interop with what is found
 	$(GO) test ./...
+	cd vectors && $(GO) test ./...
 
 race:
 	$(GO) test -race -shuffle=on ./...
@@ -35,7 +36,7 @@ lint:
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 	$(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
-	cd bench && $(GO) vet ./... && $(GO) mod tidy -diff
+	for module in bench vectors; do (cd $$module && $(GO) vet ./... && $(GO) mod tidy -diff) || exit; done
 
 vuln:
 	$(GO) tool -modfile=tools/go.mod govulncheck ./...

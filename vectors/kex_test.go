@@ -1,0 +1,135 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package vectors
+
+import (
+	stdbytes "bytes"
+	"crypto/sha256"
+	"testing"
+
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+)
+
+// agree is what both ways of agreeing return.
+type agree func() (*volatile.Secret, error)
+
+// checkAgreed compares a shared secret, or the alert for a share that is no good.
+func checkAgreed(t *testing.T, v *vector, want []byte, ok bool, f agree) {
+	t.Helper()
+	secret, err := f()
+	switch {
+	case ok && err != nil:
+		t.Errorf("%d (%s): %v", v.TcID, v.Comment, err)
+	case ok && !stdbytes.Equal(secret.Bytes(), want):
+		t.Errorf("%d (%s): agreed on %x, want %x", v.TcID, v.Comment, secret.Bytes(), want)
+	case !ok && (err == nil || alert.Of(err) != alert.IllegalParameter):
+		t.Errorf("%d (%s): %v, want illegal_parameter", v.TcID, v.Comment, err)
+	}
+}
+
+func TestX25519(t *testing.T) {
+	each(t, "x25519_test.json", 500, func(t *testing.T, _ *group, v *vector) {
+		key, err := kex.NewX25519(v.Private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// RFC 9846, Section 7.4.2: an all-zero result must be refused.
+		ok := v.Result != "invalid" && !stdbytes.Equal(v.Shared, make([]byte, 32))
+		checkAgreed(t, v, v.Shared, ok, func() (*volatile.Secret, error) { return key.Agree(v.Public) })
+		checkAgreed(t, v, v.Shared, ok, func() (*volatile.Secret, error) {
+			_, secret, err := kex.Respond(kex.X25519, stdbytes.NewReader(v.Private), v.Public)
+			return secret, err
+		})
+	})
+}
+
+func TestP256(t *testing.T) {
+	each(t, "ecdh_secp256r1_ecpoint_test.json", 350, func(t *testing.T, _ *group, v *vector) {
+		private := make([]byte, 32)
+		if len(v.Private) > 32 {
+			v.Private = v.Private[len(v.Private)-32:]
+		}
+		copy(private[32-len(v.Private):], v.Private)
+		// Compressed points are acceptable elsewhere; TLS has none.
+		ok := v.Result != "invalid" && len(v.Public) == 65
+		key, err := kex.Generate(kex.P256, stdbytes.NewReader(private))
+		if err != nil {
+			t.Fatalf("%d (%s): %v", v.TcID, v.Comment, err)
+		}
+		checkAgreed(t, v, v.Shared, ok, func() (*volatile.Secret, error) { return key.Agree(v.Public) })
+		checkAgreed(t, v, v.Shared, ok, func() (*volatile.Secret, error) {
+			_, secret, err := kex.Respond(kex.P256, stdbytes.NewReader(private), v.Public)
+			return secret, err
+		})
+	})
+}
+
+// x25519Pair is the other half of a hybrid share, the same in all tests.
+func x25519Pair(t *testing.T) (scalar, public []byte, shared func(peer []byte) []byte) {
+	t.Helper()
+	s := sha256.Sum256([]byte("a scalar"))
+	key, err := kex.NewX25519(s[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s[:], key.Share(), func(peer []byte) []byte {
+		secret, err := key.Agree(peer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return secret.Bytes()
+	}
+}
+
+// TestMLKEM768Decapsulate makes the client's hybrid key of the vector's seed.
+func TestMLKEM768Decapsulate(t *testing.T) {
+	each(t, "mlkem_768_test.json", 200, func(t *testing.T, _ *group, v *vector) {
+		scalar, public, shared := x25519Pair(t)
+		if len(v.Seed) != 64 {
+			return // no way leads to such a key
+		}
+		key, err := kex.Generate(kex.X25519MLKEM768, stdbytes.NewReader(append(append([]byte{}, v.Seed...), scalar...)))
+		if err != nil {
+			t.Fatalf("%d (%s): %v", v.TcID, v.Comment, err)
+		}
+		if share := key.Share(); v.EK != nil && !stdbytes.Equal(share[:len(share)-32], v.EK) {
+			t.Errorf("%d (%s): another public key", v.TcID, v.Comment)
+		}
+		want := append(append([]byte{}, v.K...), shared(public)...)
+		checkAgreed(t, v, want, v.Result == "valid", func() (*volatile.Secret, error) {
+			return key.Agree(append(append([]byte{}, v.C...), public...))
+		})
+	})
+}
+
+func TestMLKEM768KeyGeneration(t *testing.T) {
+	each(t, "mlkem_768_keygen_seed_test.json", 90, func(t *testing.T, _ *group, v *vector) {
+		scalar, public, _ := x25519Pair(t)
+		key, err := kex.Generate(kex.X25519MLKEM768, stdbytes.NewReader(append(append([]byte{}, v.Seed...), scalar...)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := append(append([]byte{}, v.EK...), public...); !stdbytes.Equal(key.Share(), want) {
+			t.Errorf("%d (%s): another share", v.TcID, v.Comment)
+		}
+	})
+}
+
+// TestMLKEM768Encapsulate gives the server keys that it must refuse. What it makes
+// of good ones is random, and is checked by the client's half.
+func TestMLKEM768Encapsulate(t *testing.T) {
+	each(t, "mlkem_768_encaps_test.json", 200, func(t *testing.T, _ *group, v *vector) {
+		_, public, _ := x25519Pair(t)
+		share, secret, err := kex.Respond(kex.X25519MLKEM768, nil, append(append([]byte{}, v.EK...), public...))
+		switch {
+		case v.Result == "valid" && (err != nil || len(share) != 1088+32 || secret.Len() != 64):
+			t.Errorf("%d (%s): %d bytes, %v", v.TcID, v.Comment, len(share), err)
+		case v.Result != "valid" && (err == nil || alert.Of(err) != alert.IllegalParameter):
+			t.Errorf("%d (%s): %v, want illegal_parameter", v.TcID, v.Comment, err)
+		}
+	})
+}
