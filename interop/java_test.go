@@ -5,15 +5,8 @@
 package interop
 
 import (
-	"bufio"
 	"crypto/tls"
-	"fmt"
-	"net"
-	"strings"
 	"testing"
-	"time"
-
-	"github.com/mayfly-tls/mayfly"
 )
 
 const java = "java"
@@ -66,108 +59,11 @@ func javaLacks(auth authentication, group tls.CurveID) string {
 	return ""
 }
 
-// A jvm is one Java process.
-type jvm struct {
-	*program
-	out  *bufio.Scanner
-	busy bool // with a connection that was asked for
-}
-
-func startJava(t *testing.T, options, args []string) *jvm {
+// startJava starts one Java process.
+func startJava(t *testing.T, options, args []string) *echoer {
 	t.Helper()
 	// It starts faster without its best compiler, which it would not come to use.
 	all := append([]string{"-XX:+UseSerialGC", "-Xshare:auto"}, options...)
 	all = append(append(all, "testdata/Peer.java"), args...)
-	p := startWithin(t, 4*patience, javaProbe().path, all...)
-	j := &jvm{program: p, out: bufio.NewScanner(p)}
-	j.expect(t, "ready")
-	return j
-}
-
-// expect reads the next line of Java's, which must begin with a word, and
-// returns the rest.
-func (j *jvm) expect(t *testing.T, word string) string {
-	t.Helper()
-	if !j.out.Scan() {
-		t.Fatalf("java has ended: %v", j.out.Err())
-	}
-	first, rest, _ := strings.Cut(j.out.Text(), " ")
-	j.busy = j.busy && first == "port"
-	if first != word {
-		t.Fatalf("java says %q, and not %q", j.out.Text(), word)
-	}
-	return strings.TrimSpace(rest)
-}
-
-// run tries a cell. It is not parallel to others on the same jvm.
-func (j *jvm) run(t *testing.T, c cell) {
-	t.Run(c.name(), func(t *testing.T) {
-		matrix.record(t, c)
-		t.Cleanup(func() {
-			for j.busy && j.out.Scan() { // a connection that failed
-				first, _, _ := strings.Cut(j.out.Text(), " ")
-				j.busy = first == "port"
-			}
-			if t.Failed() {
-				t.Logf("java:\n%s", j.stderr)
-			}
-		})
-		j.try(t, c)
-	})
-}
-
-func (j *jvm) try(t *testing.T, c cell) {
-	cfg := c.ours(t)
-	rekeys := watchRekeys(cfg)
-	var inner net.Conn
-	if c.role == asServer {
-		j.ask(t, c, "0")
-		var err error
-		if inner, err = net.Dial("tcp", net.JoinHostPort("127.0.0.1", j.expect(t, "port"))); err != nil {
-			t.Fatal(err)
-		}
-	} else {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer ln.Close()
-		ln.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		j.ask(t, c, port)
-		if inner, err = ln.Accept(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Cleanup(func() { inner.Close() }) // before Java is asked what it thinks of it
-	ours, tap := openWith(t, c, cfg, inner)
-	c.check(t, ours, tap)
-	exchangeEcho(t, ours)
-	if got, want := j.expect(t, "ok"), tls.CipherSuiteName(c.suite)+" "+c.alpn; got != strings.TrimSpace(want) {
-		t.Errorf("java says %q, want %q", got, want)
-	}
-	if changed := rekeys.of(mayfly.RekeyPeer) > 2; changed != c.retry {
-		t.Errorf("java changed its keys %d times, asked us %d times to do so",
-			rekeys.of(mayfly.RekeyPeer), rekeys.of(mayfly.RekeyOwed))
-	}
-}
-
-// ask asks Java for the connection of a cell.
-func (j *jvm) ask(t *testing.T, c cell, port string) {
-	t.Helper()
-	_, them := c.identities(t)
-	cert, key, algorithm := "", "", ""
-	if c.role == asServer || c.auth.client == certificate {
-		cert, key = them.certFile, them.keyFile
-		algorithm = map[keyKind]string{edwards: "EdDSA", rsaPSS: "RSA"}[c.key]
-		if algorithm == "" {
-			algorithm = "EC"
-		}
-	}
-	mutual := fmt.Sprint(c.auth.client == certificate)
-	fields := []string{string(c.role), port, tls.CipherSuiteName(c.suite), c.alpn, mutual, cert, key, algorithm, keys.caFile}
-	if err := j.say(strings.Join(fields, "\t")); err != nil {
-		t.Fatal(err)
-	}
-	j.busy = true
+	return startEchoer(t, java, javaProbe().path, all...)
 }

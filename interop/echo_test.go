@@ -1,0 +1,125 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package interop
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+// An echoer is a process of another program that returns what it gets, over one
+// connection after the other, as it is asked for: see testdata/Peer.java.
+type echoer struct {
+	*program
+	peer string
+	out  *bufio.Scanner
+	busy bool // with a connection that was asked for
+}
+
+func startEchoer(t *testing.T, peer, path string, args ...string) *echoer {
+	t.Helper()
+	p := startWithin(t, 4*patience, path, args...)
+	e := &echoer{program: p, peer: peer, out: bufio.NewScanner(p)}
+	e.expect(t, "ready")
+	return e
+}
+
+// expect reads the program's next line, which must begin with a word, and returns
+// the rest.
+func (e *echoer) expect(t *testing.T, word string) string {
+	t.Helper()
+	if !e.out.Scan() {
+		t.Fatalf("%s has ended: %v", e.peer, e.out.Err())
+	}
+	first, rest, _ := strings.Cut(e.out.Text(), " ")
+	e.busy = e.busy && first == "port"
+	if first != word {
+		t.Fatalf("%s says %q, and not %q", e.peer, e.out.Text(), word)
+	}
+	return strings.TrimSpace(rest)
+}
+
+// run tries a cell. It is not parallel to others on the same program.
+func (e *echoer) run(t *testing.T, c cell) {
+	t.Run(c.name(), func(t *testing.T) {
+		matrix.record(t, c)
+		t.Cleanup(func() {
+			for e.busy && e.out.Scan() { // a connection that failed
+				first, _, _ := strings.Cut(e.out.Text(), " ")
+				e.busy = first == "port"
+			}
+			if t.Failed() {
+				t.Logf("%s:\n%s", e.peer, e.stderr)
+			}
+		})
+		e.try(t, c)
+	})
+}
+
+func (e *echoer) try(t *testing.T, c cell) {
+	cfg := c.ours(t)
+	rekeys := watchRekeys(cfg)
+	var inner net.Conn
+	if c.role == asServer {
+		e.ask(t, c, "0")
+		var err error
+		if inner, err = net.Dial("tcp", net.JoinHostPort("127.0.0.1", e.expect(t, "port"))); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		ln.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+		_, port, _ := net.SplitHostPort(ln.Addr().String())
+		e.ask(t, c, port)
+		if inner, err = ln.Accept(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { inner.Close() }) // before the program is asked what it thinks of it
+	ours, tap := openWith(t, c, cfg, inner)
+	c.check(t, ours, tap)
+	exchangeEcho(t, ours)
+	if got, want := e.expect(t, "ok"), tls.CipherSuiteName(c.suite)+" "+c.alpn; got != strings.TrimSpace(want) {
+		t.Errorf("%s says %q, want %q", e.peer, got, want)
+	}
+	if e.peer != java {
+		return
+	}
+	if changed := rekeys.of(mayfly.RekeyPeer) > 2; changed != c.retry {
+		t.Errorf("java changed its keys %d times, asked us %d times to do so",
+			rekeys.of(mayfly.RekeyPeer), rekeys.of(mayfly.RekeyOwed))
+	}
+}
+
+// ask asks the program for the connection of a cell.
+func (e *echoer) ask(t *testing.T, c cell, port string) {
+	t.Helper()
+	_, them := c.identities(t)
+	cert, key, algorithm := "", "", ""
+	if c.role == asServer || c.auth.client == certificate {
+		cert, key = them.certFile, them.keyFile
+		algorithm = map[keyKind]string{edwards: "EdDSA", rsaPSS: "RSA"}[c.key]
+		if algorithm == "" {
+			algorithm = "EC"
+		}
+	}
+	mutual := fmt.Sprint(c.auth.client == certificate)
+	fields := []string{string(c.role), port, tls.CipherSuiteName(c.suite), c.alpn, mutual, cert, key, algorithm, keys.caFile}
+	if err := e.say(strings.Join(fields, "\t")); err != nil {
+		t.Fatal(err)
+	}
+	e.busy = true
+}
