@@ -91,6 +91,9 @@ func (a anyOf) authorities() [][]byte {
 	var all [][]byte
 	total := 0
 	for _, p := range a {
+		if takesPSKsAlone(p) {
+			continue
+		}
 		names := p.authorities()
 		if names == nil {
 			return nil
@@ -187,6 +190,12 @@ func (a *allOf) validate(server bool, facts configFacts) error {
 			return configError("NoClientAuth cannot be in AllOf: what the others check is a key, and it does without one")
 		}
 	}
+	if takesPSKsAlone(a) {
+		if pskSources(a) == nil {
+			return configError("AllOf has PSKs beside what checks another key: a peer that has a pre-shared key shows no other, so put them into AnyOf")
+		}
+		return nil
+	}
 	if _, _, types := a.requirement(server); len(types) == 0 {
 		return configError("AllOf has members that accept no common type of credential")
 	}
@@ -196,6 +205,9 @@ func (a *allOf) validate(server bool, facts configFacts) error {
 func (a *allOf) explicitName() bool { return slices.ContainsFunc(a.members, goesByName) }
 
 func (a *allOf) requirement(server bool) (request, require bool, types []credential.Type) {
+	if takesPSKsAlone(a) {
+		return false, true, nil
+	}
 	types = slices.Clone(anyType)
 	for _, p := range a.members {
 		_, _, accepts := p.requirement(server)

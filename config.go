@@ -46,7 +46,7 @@ type Config struct {
 	GetClientCertificate func(ctx context.Context, req *CertificateRequest) (*tls.Certificate, error)
 
 	// Peers says whom to accept: see Pins, PinSet, Roots, KnownHosts,
-	// AuthorizedKeys, AnyOf, AllOf, Verify, AnyKey, NoClientAuth and
+	// AuthorizedKeys, PSKs, PSKLookup, AnyOf, AllOf, Verify, AnyKey, NoClientAuth and
 	// InsecureAnyServer. A server must set it. A client without an Identity may
 	// leave it nil: then the server needs a certificate of the system's roots
 	// (or of RootCAs) for ServerName.

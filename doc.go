@@ -38,6 +38,19 @@
 // crypto/tls, by Config.Certificates; ServerConfigFromTLS and
 // ClientConfigFromTLS carry a configuration over.
 //
+// # Pre-shared keys
+//
+// Two programs that share a random key, a PresharedKey, need no Identity: PSKs is
+// Peers that accepts whoever holds it, and PSKLookup finds the keys of a server that
+// has many. Keys are imported (RFC 9258) with the names of both sides, so that no
+// message can be reflected or rerouted; NewPlainClientKey and NewPlainServerKey are for
+// peers that cannot do that. Never make a key of a password.
+//
+// A server that has pre-shared keys alone gives away nothing of their names. With
+// AnyOf(PSKs(…), Pins(…)) it falls back to its Identity, and does: a client that names a
+// key which is there, and does not hold it, is refused, and one that names another is
+// shown the Identity. Where the names are a secret, let a server have keys alone.
+//
 // # What is guaranteed
 //
 //   - Listen and Dial hand out no connection whose peer Peers did not accept. In

@@ -6,6 +6,7 @@ package mayfly
 
 import (
 	"crypto"
+	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -143,6 +144,25 @@ func (id *Identity) Pin() Pin { return id.held().pin }
 
 // Public returns the public key: an ed25519.PublicKey or an *ecdsa.PublicKey.
 func (id *Identity) Public() crypto.PublicKey { return id.held().signer.Public() }
+
+// Sign makes an Identity a crypto.Signer, which package message signs with: digest
+// is the message itself for an Ed25519 key. A nil random is crypto/rand.
+//
+// A program that signs something of its own should begin it with what says so. What
+// an Identity signs in TLS begins with 64 spaces.
+func (id *Identity) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) (signature []byte, err error) {
+	if random == nil {
+		random = rand.Reader
+	}
+	sign := func() { signature, err = id.held().signer.Sign(random, digest, opts) }
+	switch id.held().signer.(type) {
+	case ed25519.PrivateKey, *ecdsa.PrivateKey:
+		volatile.Do(sign) // the nonce of a signature gives away the key
+	default:
+		sign() // a device's or an agent's
+	}
+	return signature, err
+}
 
 // PublicPEM returns the public key as a SubjectPublicKeyInfo in PEM ("PUBLIC
 // KEY").
@@ -309,6 +329,9 @@ func parseBlock(block *pem.Block) (key crypto.Signer, other string, err error) {
 	if err != nil {
 		// The error of crypto/x509 may quote what it has read.
 		return nil, "", errors.New("holds a private key that is damaged or of an unknown kind")
+	}
+	if _, ok := parsed.(*ecdh.PrivateKey); ok { // package message's, beside the Identity's
+		return nil, "a private key that cannot sign: an Identity is Ed25519 or ECDSA P-256", nil
 	}
 	signer, ok := parsed.(crypto.Signer)
 	if !ok {

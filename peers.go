@@ -15,6 +15,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/suite"
 )
 
 // ErrPeerRefused is in the chain of an error (errors.Is) where the peer has proved
@@ -31,7 +32,7 @@ const (
 	Anonymous PeerKind = iota // it was not
 	RawKey                    // by a raw public key (RFC 7250)
 	X509                      // by an X.509 certificate
-	PSK                       // by a pre-shared key: reserved, not yet in use
+	PSK                       // by an external pre-shared key, see PresharedKey
 )
 
 // String returns "anonymous", "raw public key", "X.509 certificate" or
@@ -51,7 +52,8 @@ func (k PeerKind) String() string {
 }
 
 // A Peer is the other side of a connection, as far as it was authenticated. It has
-// proved that it holds the private key of PublicKey. The slices are shared and
+// proved that it holds the private key of PublicKey, or the pre-shared key of
+// PSKIdentity, for which there is no Pin. The slices are shared and
 // must not be changed.
 type Peer struct {
 	Kind      PeerKind
@@ -59,7 +61,8 @@ type Peer struct {
 	PublicKey crypto.PublicKey // that of the leaf for X.509
 
 	// Name is what this side knows the peer by: the name in the file of
-	// AuthorizedKeys, or the server's name that KnownHosts or Roots went by.
+	// AuthorizedKeys, the server's name that KnownHosts or Roots went by, or the
+	// peer's name that a PresharedKey is bound to, which whoever holds that can take.
 	// Empty where nothing here says it: nobody's name is taken from what the peer
 	// wrote into a certificate.
 	Name string
@@ -71,13 +74,13 @@ type Peer struct {
 	// Chains lead from the leaf to the roots, where Roots accepted the peer.
 	Chains [][]*x509.Certificate
 
-	PSKIdentity []byte // for a pre-shared key: reserved, not yet in use
+	PSKIdentity []byte // the name of the PresharedKey
 	Resumed     bool   // by an earlier connection: reserved, not yet in use
 }
 
-// Peers says whom a Config accepts. There are Pins, PinSet and Roots for either
-// side; KnownHosts and InsecureAnyServer for a client; AuthorizedKeys, AnyKey and
-// NoClientAuth for a server; and AnyOf, AllOf and Verify to combine them. Each
+// Peers says whom a Config accepts. There are Pins, PinSet, Roots and PSKs for either
+// side; KnownHosts and InsecureAnyServer for a client; AuthorizedKeys, AnyKey,
+// PSKLookup and NoClientAuth for a server; and AnyOf, AllOf and Verify to combine them. Each
 // value means the same wherever it stands. They may be used by many Configs and
 // connections at the same time.
 //
@@ -110,6 +113,7 @@ type peersJudge interface {
 type configFacts struct {
 	HasIdentity bool
 	ServerName  string
+	Suites      []suite.ID
 }
 
 // judgeFacts are what Peers need to know of a handshake.
@@ -119,6 +123,10 @@ type judgeFacts struct {
 	Now        func() time.Time
 	Own        []Pin // this side's own keys
 	AllowSelf  bool
+
+	// Key is the external pre-shared key in use; nil if the peer is known by
+	// something else, an earlier connection with such a key among it.
+	Key *usedKey
 }
 
 var anyType = []credential.Type{credential.RawPublicKey, credential.X509}
@@ -279,6 +287,9 @@ func (nobody) judge(_ context.Context, facts judgeFacts, p *credential.Peer) (Pe
 func introduce(facts judgeFacts, p *credential.Peer) (Peer, error) {
 	if p == nil {
 		return Peer{}, alert.New(alert.CertificateRequired, "the peer showed no key")
+	}
+	if p.PSKIdentity != nil {
+		return Peer{}, refuse(byKind, "it has a pre-shared key, and what is accepted is a key of its own", nil)
 	}
 	peer := Peer{Kind: RawKey, Pin: p.Pin(), PublicKey: p.Key, Certificates: p.Certificates}
 	if p.Type == credential.X509 {

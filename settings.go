@@ -169,8 +169,12 @@ func (s *settings) settleCredentials() error {
 		s.credentials = append(s.credentials, cred)
 		s.own = append(s.own, PinOfCertificate(cred.Leaf))
 	}
-	if s.server && len(s.credentials) == 0 && s.GetCertificate == nil && s.GetConfig == nil {
-		return configError("a server needs a key: set Identity or Certificates")
+	hasAny := len(s.credentials) > 0 || s.GetCertificate != nil || s.GetClientCertificate != nil
+	switch {
+	case hasAny && takesPSKsAlone(s.Peers):
+		return configError("nobody would see the Identity or Certificates, as Peers accepts pre-shared keys alone: leave them out, or say with AnyOf who else is welcome")
+	case s.server && !hasAny && s.GetConfig == nil && !takesPSKsAlone(s.Peers):
+		return configError("a server needs a key: set Identity or Certificates, or have pre-shared keys alone (Peers: PSKs)")
 	}
 	return nil
 }
@@ -229,7 +233,7 @@ func (s *settings) settlePeers(host string) error {
 		s.ServerName = host
 	}
 	s.peers = judge
-	return judge.validate(s.server, configFacts{HasIdentity: len(s.credentials) > 0 || s.GetClientCertificate != nil, ServerName: s.ServerName})
+	return judge.validate(s.server, configFacts{HasIdentity: len(s.credentials) > 0 || s.GetClientCertificate != nil, ServerName: s.ServerName, Suites: s.suites})
 }
 
 // sni is the name to send: host names only (RFC 6066, Section 3).

@@ -226,7 +226,7 @@ func (i *introduction) judgePSK(psk *handshake.PSK) (bool, error) {
 	switch origin := psk.Origin.(type) {
 	case *session:
 		return i.judgeSession(origin)
-	case *PresharedKey:
+	case *usedKey:
 		return true, i.judgePresharedKey(origin)
 	}
 	return false, nil
@@ -234,11 +234,15 @@ func (i *introduction) judgePSK(psk *handshake.PSK) (bool, error) {
 
 // verify judges the peer, whose CertificateVerify was checked before. A nil peer
 // is a client that showed nothing.
-func (i *introduction) verify(p *credential.Peer) error {
+func (i *introduction) verify(p *credential.Peer) error { return i.judge(p, nil) }
+
+// judge asks Peers and VerifyConnection about a peer. key is that of one who is known
+// by an external pre-shared key.
+func (i *introduction) judge(p *credential.Peer, key *usedKey) error {
 	s := i.settings
 	peer, err := s.peers.judge(i.ctx, judgeFacts{
 		Server: s.server, ServerName: s.ServerName, Now: s.now, AllowSelf: s.AllowSelf,
-		Own: slices.Concat(s.own, i.selected),
+		Own: slices.Concat(s.own, i.selected), Key: key,
 	}, p)
 	if err != nil {
 		return err

@@ -142,6 +142,12 @@ func (m *Machine) negotiate(hello *wire.ClientHello) (*selection, error) {
 			return nil, err
 		}
 	}
+	if s.share == nil && m.asksPSKsAlone(hello) {
+		// RFC 9846, Appendix F.6: a HelloRetryRequest does not depend on which keys
+		// there are. They are looked up in the second ClientHello.
+		s.suite = m.suiteOfLength(len(hello.PSK.Binders[0]), hello, s.suite)
+		return s, nil
+	}
 	return s, m.findPSK(s, hello, false)
 }
 

@@ -183,7 +183,7 @@ func (m *Machine) findPSK(s *selection, hello *wire.ClientHello, fixed bool) err
 		if sameHash(suite.ByID(p.Suite), s.suite) {
 			return nil
 		}
-		if other := m.suiteLike(p, hello); other != nil && !fixed {
+		if other := m.suiteOfLength(suite.ByID(p.Suite).HashLen, hello, nil); other != nil && !fixed {
 			s.suite = other
 			return nil
 		}
@@ -192,15 +192,15 @@ func (m *Machine) findPSK(s *selection, hello *wire.ClientHello, fixed bool) err
 	return nil
 }
 
-// suiteLike returns our first suite that the client knows and that goes with the
-// key, nil if there is none.
-func (m *Machine) suiteLike(p *PSK, hello *wire.ClientHello) *suite.Suite {
+// suiteOfLength returns our first suite that the client knows and that has a hash of
+// that length; other if there is none.
+func (m *Machine) suiteOfLength(hashLen int, hello *wire.ClientHello, other *suite.Suite) *suite.Suite {
 	for _, id := range m.cfg.suites() {
-		if s := suite.ByID(id); sameHash(s, suite.ByID(p.Suite)) && slices.Contains(hello.CipherSuites, uint16(id)) {
+		if s := suite.ByID(id); s.HashLen == hashLen && slices.Contains(hello.CipherSuites, uint16(id)) {
 			return s
 		}
 	}
-	return nil
+	return other
 }
 
 // provePSK checks that the client holds the key that was found, and only then
@@ -236,9 +236,15 @@ func (m *Machine) judgePSK(p *PSK) (bool, error) {
 	return ok, nil
 }
 
+// asksPSKsAlone reports whether the client offers pre-shared keys to a server that has
+// nothing else.
+func (m *Machine) asksPSKsAlone(hello *wire.ClientHello) bool {
+	return hello.PSK != nil && len(m.cfg.ownTypes()) == 0 && m.cfg.FindPSK != nil
+}
+
 // refuseUnknownPSK is the answer of a server that has pre-shared keys alone: the
 // same, for an identity that it does not know, as for a wrong key (RFC 9846,
-// Section 4.3.11 and Appendix F.7), which takes as long to find out.
+// Section 4.3.11 and Appendix F.6), which takes as long to find out.
 func (m *Machine) refuseUnknownPSK(s *selection, hello *wire.ClientHello) error {
 	if hello.PSK == nil || !slices.Contains(hello.PSKModes, pskWithDHE) {
 		return alert.New(alert.HandshakeFailure, "the client offers no pre-shared key, and we have nothing else")

@@ -78,7 +78,7 @@ func serverClientHello(m *Machine, _ serverStart, msg wire.Message) (state, erro
 	}
 	m.suite, m.summary.Suite, m.summary.Group = selected.suite, selected.suite.ID, selected.group
 	m.summary.ALPN = selected.alpn
-	if selected.share != nil || m.secrets.psk == nil {
+	if selected.share != nil || m.secrets.psk == nil && !m.asksPSKsAlone(hello) {
 		if err := m.authenticate(selected, hello); err != nil {
 			return nil, err
 		}

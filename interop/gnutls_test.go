@@ -202,10 +202,14 @@ func (c cell) checkGnuTLS(t *testing.T, said string) {
 	t.Helper()
 	_, rest, _ := strings.Cut(said, "- Description: ")
 	description, _, _ := strings.Cut(rest, "\n")
-	for _, want := range []string{
-		strings.TrimPrefix(gnutlsGroup[c.group], "GROUP-") + ")",
-		"(" + gnutlsCipher[c.suite] + ")",
-	} {
+	group := strings.TrimPrefix(gnutlsGroup[c.group], "GROUP-") + ")"
+	if c.auth.server == plainPSK {
+		group = "" // it describes no more of such a session
+		if !strings.Contains(said, "- PSK authentication. Connected as '"+pskIdentity+"'") {
+			t.Error("GnuTLS does not say who we are by our key")
+		}
+	}
+	for _, want := range []string{group, "(" + gnutlsCipher[c.suite] + ")"} {
 		if !strings.Contains(description, want) {
 			t.Errorf("GnuTLS describes the session as %q, without %q", description, want)
 		}
@@ -242,6 +246,8 @@ func (c cell) gnutlsArgs(t *testing.T) []string {
 		args = append(args, "--x509certfile", them.certFile, "--x509keyfile", them.keyFile)
 	case rawKey:
 		args = append(args, "--rawpkkeyfile", them.keyFile, "--rawpkfile", them.spkiFile)
+	case plainPSK:
+		args = append(args, c.gnutlsPSK(t)...)
 	}
 	if sees == certificate {
 		args = append(args, "--x509cafile", keys.caFile)
@@ -258,7 +264,7 @@ func (c cell) gnutlsArgs(t *testing.T) []string {
 	}
 	args = append(args, "--echo")
 	switch sees {
-	case nothing:
+	case nothing, plainPSK:
 		args = append(args, "--disable-client-cert")
 	case certificate:
 		args = append(args, "--require-client-cert", "--verify-client-cert")
@@ -273,6 +279,9 @@ func (c cell) gnutlsPriority() string {
 	words := []string{"NORMAL", "-VERS-ALL", "+VERS-TLS1.3", "-CIPHER-ALL", "+" + gnutlsCipher[c.suite], "-GROUP-ALL"}
 	for _, g := range c.theirGroups() {
 		words = append(words, "+"+gnutlsGroup[g])
+	}
+	if c.auth.server == plainPSK {
+		return strings.Join(append(words, "-KX-ALL", "+ECDHE-PSK", "+DHE-PSK"), ":")
 	}
 	words = append(words, "-CTYPE-ALL")
 	words = append(words, "+CTYPE-SRV-"+gnutlsType(c.auth.server), "+CTYPE-CLI-"+gnutlsType(c.auth.client))

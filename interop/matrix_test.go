@@ -37,6 +37,8 @@ const (
 	nothing credential = iota
 	certificate
 	rawKey
+	plainPSK
+	importedPSK
 )
 
 // An authentication says what each side proves itself with, and by what it is
@@ -56,6 +58,8 @@ var (
 	rawMutual      = authentication{name: "raw keys, mutual", server: rawKey, client: rawKey}
 	rawThenX509    = authentication{name: "raw key / X.509 client", server: rawKey, client: certificate}
 	x509ThenRaw    = authentication{name: "X.509 / raw key client", server: certificate, client: rawKey}
+	pskPlain       = authentication{name: "PSK, plain", server: plainPSK, client: plainPSK}
+	pskImported    = authentication{name: "PSK, imported", server: importedPSK, client: importedPSK}
 )
 
 // A cell is one connection of the matrix. A zero suite or group stands for

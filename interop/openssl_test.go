@@ -231,7 +231,13 @@ func (c cell) opensslArgs(t *testing.T) []string {
 	if c.role == asServer {
 		shows, sees = sees, shows
 	}
-	if shows != nothing {
+	switch {
+	case shows == plainPSK:
+		args = append(args, "-psk", pskHex, "-psk_identity", pskIdentity)
+		if c.role == asServer {
+			args = append(args, "-nocert")
+		}
+	case shows != nothing:
 		args = append(args, "-cert", them.certFile, "-key", them.keyFile)
 	}
 	if shows == rawKey {

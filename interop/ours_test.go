@@ -43,6 +43,8 @@ func (c cell) ours(t *testing.T) *mayfly.Config {
 	}
 	cfg.Peers = mayfly.NoClientAuth()
 	switch {
+	case sees == plainPSK || sees == importedPSK:
+		cfg.Peers = mayfly.PSKs(c.psk(t))
 	case sees == rawKey || sees == certificate && c.auth.pin:
 		cfg.Peers = mayfly.Pins(them.pin)
 	case sees == certificate:
@@ -85,11 +87,16 @@ func (c cell) checkPeer(t *testing.T, ours *mayfly.Conn) {
 		sees = c.auth.client
 	}
 	peer := ours.Peer()
-	want := map[credential]mayfly.PeerKind{certificate: mayfly.X509, rawKey: mayfly.RawKey}[sees]
+	want := map[credential]mayfly.PeerKind{certificate: mayfly.X509, rawKey: mayfly.RawKey, plainPSK: mayfly.PSK, importedPSK: mayfly.PSK}[sees]
 	if peer.Kind != want {
 		t.Errorf("the peer is %v, want %v", peer.Kind, want)
 	}
-	if sees != nothing && peer.Pin.String() != them.pin {
+	switch {
+	case want == mayfly.PSK:
+		if string(peer.PSKIdentity) != pskIdentity {
+			t.Errorf("the key is called %q, want %q", peer.PSKIdentity, pskIdentity)
+		}
+	case sees != nothing && peer.Pin.String() != them.pin:
 		t.Errorf("the peer's pin is %s, want %s", peer.Pin, them.pin)
 	}
 	if verified := len(peer.Chains) > 0; verified != (sees == certificate && !c.auth.pin) {

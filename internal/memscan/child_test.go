@@ -40,6 +40,7 @@ const (
 // A kind is how a connection is made, used and ended.
 type kind struct {
 	client bool // the child is the client
+	psk    bool // an imported pre-shared key
 	raw    bool // raw public keys, otherwise X.509
 	rekeys bool
 	deep   bool // on stacks that have grown
@@ -76,7 +77,7 @@ const (
 const connections = 2 * 2 * 2 * 3 * 3 * int(ends)
 
 func kindOf(i int) kind {
-	k := kind{deep: i%3 == 1}
+	k := kind{deep: i%3 == 1, psk: i%5 == 2}
 	n := i
 	next := func(m int) int { r := n % m; n /= m; return r }
 	k.client = next(2) == 0
@@ -158,12 +159,13 @@ func newIdentity() (*mayfly.Identity, tls.Certificate, error) {
 func (c *child) run(i int) {
 	k := kindOf(i)
 	random := c.dial(i, 'R')
-	conn := c.secure(k, c.dial(i, 'T'), random)
+	conn, key := c.secure(k, c.dial(i, 'T'), random)
 	done := make(chan error)
 	go onStack(k.deep, func() { done <- conn.Handshake() })
 	if err := <-done; err != nil {
 		panic(fmt.Sprint(i, ": the child's handshake: ", err))
 	}
+	key.Wipe()
 	onStack(k.deep, func() { c.serve(conn) })
 }
 
@@ -179,27 +181,48 @@ func (c *child) dial(i int, what byte) net.Conn {
 	return conn
 }
 
-func (c *child) secure(k kind, raw net.Conn, random io.Reader) secure {
+// secure returns the connection, and the pre-shared key that it is made with.
+func (c *child) secure(k kind, raw net.Conn, random io.Reader) (secure, *mayfly.PresharedKey) {
 	if !c.mayfly {
 		config := &tls.Config{
 			Rand: random, Certificates: []tls.Certificate{c.cert}, MinVersion: tls.VersionTLS13,
 			InsecureSkipVerify: true, ClientAuth: tls.RequireAnyClientCert, CurvePreferences: []tls.CurveID{k.group},
 		}
 		if k.client {
-			return tls.Client(raw, config)
+			return tls.Client(raw, config), nil
 		}
-		return tls.Server(raw, config)
+		return tls.Server(raw, config), nil
 	}
-	config := configFor(k, k.client, c.identity, c.cert)
+	var key *mayfly.PresharedKey
+	if k.psk {
+		key = readKey(random)
+	}
+	config := configFor(k, k.client, c.identity, c.cert, key)
 	config.Rand = random
 	if k.client {
-		return mayfly.Client(raw, config)
+		return mayfly.Client(raw, config), key
 	}
-	return mayfly.Server(raw, config)
+	return mayfly.Server(raw, config), key
 }
 
-// configFor is the Config of one side of a connection.
-func configFor(k kind, client bool, id *mayfly.Identity, cert tls.Certificate) *mayfly.Config {
+// readKey takes the child's pre-shared key from the beginning of its randomness.
+func readKey(random io.Reader) *mayfly.PresharedKey {
+	secret := make([]byte, pskLen)
+	defer clear(secret)
+	if _, err := io.ReadFull(random, secret); err != nil {
+		panic(err)
+	}
+	key, err := mayfly.NewPresharedKey("key", secret, "child", "parent")
+	if err != nil {
+		panic(err)
+	}
+	return key
+}
+
+const pskLen = 32
+
+// configFor is the Config of one side of a connection; key may be nil.
+func configFor(k kind, client bool, id *mayfly.Identity, cert tls.Certificate, key *mayfly.PresharedKey) *mayfly.Config {
 	config := &mayfly.Config{
 		Peers: mayfly.AnyKey(), CipherSuites: []uint16{k.suite}, CurvePreferences: []tls.CurveID{k.group},
 		HandshakeTimeout: -1,
@@ -207,9 +230,12 @@ func configFor(k kind, client bool, id *mayfly.Identity, cert tls.Certificate) *
 	if client {
 		config.Peers = mayfly.InsecureAnyServer()
 	}
-	if k.raw {
+	switch {
+	case key != nil:
+		config.Peers = mayfly.PSKs(key)
+	case k.raw:
 		config.Identity = id
-	} else {
+	default:
 		config.Certificates = []tls.Certificate{cert}
 	}
 	return config

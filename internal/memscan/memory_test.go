@@ -36,14 +36,14 @@ func TestMemory(t *testing.T) {
 	t.Logf("%d connections; copies found: mayfly (%s) | crypto/tls\n%s", connections, build, table(ours, theirs))
 	for _, row := range rows {
 		c, them := ours[row.name], theirs[row.name]
-		if c == nil || them == nil {
+		if c == nil || them == nil && !row.oursAlone {
 			t.Fatalf("%s: nobody searched for it", row.name)
 		}
-		if row.needed && (c.needed == 0 || them.needed == 0) {
+		if row.needed && (c.needed == 0 || them != nil && them.needed == 0) {
 			t.Errorf("%s: not found where it must be: the scan does not work", row.name)
 		}
 		// The memory of crypto/tls's ML-KEM keys is soon used again: it may be by the end.
-		if them.open+them.changed+them.closed == 0 || them.closed == 0 && row.name != "ML-KEM private key" {
+		if them != nil && (them.open+them.changed+them.closed == 0 || them.closed == 0 && row.name != "ML-KEM private key") {
 			t.Errorf("%s: crypto/tls leaves no copy: the scan does not work", row.name)
 		}
 		if _, ok := beyondReach[row.name]; ok && build == "plain" {
@@ -254,6 +254,8 @@ func (l *link) generation(byClient bool) int {
 func (x secret) alive() bool {
 	at := x.link.now
 	switch x.name {
+	case "imported PSK": // the child wipes it after the handshake
+		return at == atHello || at == atFlight
 	case "ECDHE private key", "ML-KEM private key":
 		return at == atHello
 	case "main secret", "handshake traffic secret", "handshake AEAD key", "handshake IV":
@@ -272,29 +274,35 @@ func (x secret) alive() bool {
 }
 
 // rows is the table: needed says that there is a stage at which the child waits
-// and needs the secret. The others come and go within one call.
+// and needs the secret. The others come and go within one call. oursAlone says that
+// crypto/tls knows nothing of the kind.
 var rows = []struct {
-	name   string
-	needed bool
+	name      string
+	needed    bool
+	oursAlone bool
 }{
-	{"ECDHE private key", true},
-	{"ML-KEM private key", true},
-	{"ML-KEM message", false},
-	{"shared secret", false},
-	{"handshake secret", false},
-	{"main secret", true},
-	{"exporter secret", true},
-	{"handshake traffic secret", true},
-	{"handshake Finished key", false},
-	{"handshake AEAD key", true},
-	{"handshake IV", true},
-	{"traffic secret", true},
-	{"AEAD key", true},
-	{"IV", true},
-	{"old traffic secret", false},
-	{"old AEAD key", false},
-	{"old IV", false},
-	{"plaintext", true},
+	{name: "external PSK", oursAlone: true},
+	{name: "imported PSK", needed: true, oursAlone: true},
+	{name: "early secret", oursAlone: true},
+	{name: "binder key", oursAlone: true},
+	{name: "ECDHE private key", needed: true},
+	{name: "ML-KEM private key", needed: true},
+	{name: "ML-KEM message"},
+	{name: "shared secret"},
+	{name: "handshake secret"},
+	{name: "main secret", needed: true},
+	{name: "exporter secret", needed: true},
+	{name: "handshake traffic secret", needed: true},
+	{name: "handshake Finished key"},
+	{name: "handshake AEAD key", needed: true},
+	{name: "handshake IV", needed: true},
+	{name: "traffic secret", needed: true},
+	{name: "AEAD key", needed: true},
+	{name: "IV", needed: true},
+	{name: "old traffic secret"},
+	{name: "old AEAD key"},
+	{name: "old IV"},
+	{name: "plaintext", needed: true},
 }
 
 func table(ours, theirs map[string]*count) string {

@@ -95,7 +95,7 @@ func startChild(t *testing.T, how string, interrupted bool) *parent {
 	for i := range p.links {
 		p.links[i] = &link{kind: kindOf(i), id: i, made: make(chan error, 1)}
 		if l := p.links[i]; how == "tls" {
-			l.raw = false
+			l.raw, l.psk = false, false
 			if l.client && l.stop == atFlight {
 				l.stop = atHello // it would say nothing when it has taken the ServerHello
 			}
@@ -133,7 +133,14 @@ func (p *parent) accept() {
 // begin starts the parent's side of a handshake.
 func (l *link) begin(id *mayfly.Identity, cert tls.Certificate) {
 	l.own = new(recorder)
-	config := configFor(l.kind, !l.client, id, cert)
+	var key *mayfly.PresharedKey
+	if l.psk {
+		var err error
+		if key, err = mayfly.NewPresharedKey("key", l.child[:pskLen], "parent", "child"); err != nil {
+			panic(err)
+		}
+	}
+	config := configFor(l.kind, !l.client, id, cert, key)
 	config.Rand, config.KeyLogWriter = l.own, &l.keyLog
 	config.CipherSuites = []uint16{l.suite}
 	config.Rekey.MinInterval = -1

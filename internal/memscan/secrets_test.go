@@ -54,7 +54,7 @@ func (l *link) secrets() ([]secret, error) {
 	if err != nil {
 		return nil, err
 	}
-	early := d.extract(nil, make([]byte, d.suite.HashLen))
+	early := d.early(ch, sh)
 	handshake := d.extract(d.expand(early, "derived", d.sum(nil), d.suite.HashLen), shared)
 	th := d.sum(append(bytes.Clone(hello), answer...))
 	if !bytes.Equal(d.expand(handshake, "c hs traffic", th, d.suite.HashLen), l.logged("CLIENT_HANDSHAKE_TRAFFIC_SECRET")) {
@@ -159,6 +159,29 @@ func (d *deriver) sum(b []byte) []byte {
 	h := d.suite.NewHash()
 	h.Write(b)
 	return h.Sum(nil)
+}
+
+// early returns the Early Secret, and adds what a pre-shared key gives.
+func (d *deriver) early(ch *wire.ClientHello, sh *wire.ServerHello) []byte {
+	if !d.psk {
+		return d.extract(nil, make([]byte, d.suite.HashLen))
+	}
+	// RFC 9258, Section 5.1: the hash of the key is SHA-256, whatever the suite's is.
+	key := d.child[:pskLen]
+	importer := deriver{link: d.link, suite: suite.ByID(suite.AES128GCM)}
+	extracted := importer.extract(nil, key)
+	identity := importer.sum(ch.PSK.Identities[*sh.SelectedPSK].Identity)
+	imported := importer.expand(extracted, "derived psk", identity, d.suite.HashLen)
+	importer.addSecret("external PSK", key)
+	importer.addSecret("external PSK", extracted)
+	d.all, d.err = append(d.all, importer.all...), importer.err
+	d.addSecret("imported PSK", imported)
+	early := d.extract(nil, imported)
+	binder := d.expand(early, "imp binder", d.sum(nil), d.suite.HashLen)
+	d.addSecret("early secret", early)
+	d.addSecret("binder key", binder)
+	d.addSecret("binder key", d.expand(binder, "finished", nil, d.suite.HashLen))
+	return early
 }
 
 // exchange finds the private keys in the child's randomness, and returns the
