@@ -112,6 +112,28 @@ type Config struct {
 	// than so many bytes of content (RFC 8449), from 64 to 16384.
 	RecordSizeLimit int
 
+	// Sessions is where a client keeps the sessions that it can resume: a second
+	// connection then costs neither signatures nor certificates. Nil: nothing is
+	// kept or resumed. What is kept is a secret: see SessionStore, NewSessionCache.
+	// A session is offered once, to the server of its name, by the client that showed
+	// the same key, and only if Peers accepts the server still. With
+	// GetClientCertificate no session is offered.
+	Sessions SessionStore
+
+	// Tickets says what a server gives to clients that can resume. A Listener gives
+	// tickets by default; Server does where TicketKeys is set. Whoever resumes is
+	// judged again: the present Peers are asked about the key that it proved in the
+	// first connection, certificates are verified again, the name must be the same,
+	// and Tickets.MaxAge must not be over. Otherwise a full handshake follows.
+	Tickets TicketPolicy
+
+	// TicketKeys are a server's keys for tickets. Nil: a Listener makes its own.
+	TicketKeys TicketKeys
+
+	// Service is what a server's tickets are good for, any string: one that was given
+	// for another Service is not accepted, though the TicketKeys be the same.
+	Service string
+
 	// MaxEarlyData, on a server, is how many bytes of early data a client may
 	// send with a ticket from here, at most 65536. Zero: none. It is accepted on
 	// connections that Listener.AcceptEarly returned or on which ReadEarly is the

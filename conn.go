@@ -63,6 +63,7 @@ type Conn struct {
 	ended  atomic.Pointer[error] // the *AlertError that ended the connection
 
 	lifetime *time.Timer // for MaxLifetime; nil without
+	tickets  *tickets    // a client's that wants some
 
 	earlyPeer atomic.Pointer[Peer] // a server's, once it has accepted early data
 
@@ -331,12 +332,22 @@ func (c *Conn) handshakeError(ctx context.Context, err error) error {
 
 // complete makes the connection ready for data. Both halves are held.
 func (c *Conn) complete() {
-	c.early.accepted = c.machine.Summary().EarlyData
-	c.intro.seal(c.machine.Summary())
+	summary, resumption := c.machine.Summary(), c.machine.Resumption()
+	c.early.accepted = summary.EarlyData
+	c.tickets = c.intro.newTicketTaker(summary)
+	var tickets []byte
+	if c.intro.settings.server {
+		tickets = c.intro.newTickets(summary, resumption)
+	}
+	if c.tickets == nil {
+		resumption.Wipe()
+		resumption = nil
+	}
+	c.intro.seal(summary)
 	c.settings = c.intro.settings // GetConfig may have chosen others
 	c.out.sealer.SetPadding(c.settings.Padding)
 	c.in.receiver, c.out.sender = c.machine.Split()
-	c.keys.keep(c.machine.Exporter())
+	c.keys.keep(c.machine.Exporter(), resumption)
 	c.machine = nil
 	c.took = time.Since(c.started)
 	c.out.rekey = rekeyState{policy: c.settings.Rekey.withDefaults(), since: time.Now()}
@@ -351,16 +362,23 @@ func (c *Conn) complete() {
 	c.tell().handshakeDone(c.handshakeInfo(nil))
 	c.done.Store(true)
 	if c.settings.server {
-		c.greet()
+		c.greet(tickets)
 	}
 }
 
 // greet sends the client a first record: that is how a client whose
-// Dialer.Confirm is set learns that the server has accepted it. It is a
-// KeyUpdate, which every client takes; an empty record, which says as much, makes
-// Java's give up. It is not waited for, as a client may be writing and not reading.
-func (c *Conn) greet() {
-	b, err := c.sealKeyUpdate(c.out.pending, RekeyGreeting)
+// Dialer.Confirm is set learns that the server has accepted it. Tickets are one; for
+// clients that take none it is a KeyUpdate, which every client takes; an empty record,
+// which says as much, makes Java's give up. It is not waited for, as a client may be
+// writing and not reading.
+func (c *Conn) greet(tickets []byte) {
+	var b []byte
+	var err error
+	if len(tickets) > 0 {
+		b, err = c.out.sealer.Seal(c.out.pending, record.Handshake, tickets)
+	} else {
+		b, err = c.sealKeyUpdate(c.out.pending, RekeyGreeting)
+	}
 	if err != nil {
 		return // the next Write will say so
 	}
@@ -413,8 +431,8 @@ func (c *Conn) apply(events []handshake.Event) error {
 			c.confirmed = true
 			c.peerUpdated(e.Requested, e.Generation)
 		case handshake.Ticket:
-			// RFC 9846, Section 4.7.1: a client may ignore it.
 			c.confirmed = true
+			c.takeTicket(e.NewSessionTicket)
 		default:
 			err = alert.New(alert.InternalError, "an event that nobody knows")
 		}
@@ -552,7 +570,7 @@ func (c *Conn) handshakeInfo(err error) HandshakeInfo {
 	if err == nil {
 		s := c.intro.state
 		info.Peer, info.CipherSuite, info.Group = c.intro.peer, s.CipherSuite, uint16(s.CurveID)
-		info.Protocol, info.HelloRetry = s.NegotiatedProtocol, s.HelloRetryRequest
+		info.Protocol, info.HelloRetry, info.Resumed = s.NegotiatedProtocol, s.HelloRetryRequest, s.DidResume
 	}
 	return info
 }

@@ -26,7 +26,7 @@ const module = "github.com/mayfly-tls/mayfly"
 // imports says who may import whom of this module, and what else from outside the
 // standard library. "" is the root package. It is the table of DESIGN.md.
 var imports = map[string][]string{
-	"":                    {"handshake", "record", "internal/alert", "internal/credential", "internal/kex", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
+	"":                    {"handshake", "record", "internal/alert", "internal/credential", "internal/kex", "internal/resumption", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
 	"handshake":           {"transcript", "internal/alert", "internal/credential", "internal/kex", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
 	"record":              {"internal/alert", "internal/suite", "internal/volatile"},
 	"transcript":          {"internal/volatile"},
@@ -34,20 +34,27 @@ var imports = map[string][]string{
 	"internal/schedule":   {"internal/suite", "internal/volatile", "golang.org/x/crypto/hkdf"},
 	"internal/credential": {"internal/alert", "internal/volatile", "golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
 	"internal/kex":        {"internal/alert", "internal/volatile"},
+	"internal/resumption": {"internal/credential", "internal/schedule", "internal/suite", "internal/volatile", "golang.org/x/crypto/cryptobyte"},
 	"internal/suite":      {"internal/volatile", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/sys/cpu"},
 	"internal/alert":      {},
 	"internal/volatile":   {"golang.org/x/sys/unix"},
 	"internal/memscan":    {},
 	"internal/testvec":    {},
+	"internal/testnet":    {},
+	"internal/cms":        {"golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
+	"internal/content":    {"internal/volatile", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/crypto/poly1305"},
+	"internal/keywrap":    {"internal/volatile", "golang.org/x/crypto/hkdf"},
+	"message":             {"", "internal/cms", "internal/content", "internal/credential", "internal/kex", "internal/keywrap", "internal/volatile"},
 	"mayflyhttp":          {""},
 	"mayflytest":          {""},
 	"interop":             {},
-	"cmd/mayfly":          {"", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
+	"fuzz":                {},
+	"cmd/mayfly":          {"", "message", "filippo.io/age", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 }
 
 // withoutIO are the packages that read no clock, start no goroutine and touch no
 // socket.
-var withoutIO = []string{"handshake", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile"}
+var withoutIO = []string{"handshake", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap"}
 
 // values are packages of types alone, which stand below others that do more.
 var values = []string{"net/netip", "log/slog"}

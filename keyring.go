@@ -10,14 +10,17 @@ import (
 
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/schedule"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
 // keyring holds the secrets that belong to neither half: the machine's, while the
-// handshake runs, and the exporter's after it.
+// handshake runs, and after it the exporter's and that of the tickets to come.
 type keyring struct {
 	mu       sync.Mutex
 	machine  *handshake.Machine
 	exporter *schedule.Exporter
+
+	resumption *schedule.Resumption // a client's, for the tickets to come
 }
 
 func (k *keyring) wipe() {
@@ -29,7 +32,8 @@ func (k *keyring) wipe() {
 	if k.exporter != nil {
 		k.exporter.Wipe()
 	}
-	k.machine, k.exporter = nil, nil
+	k.resumption.Wipe()
+	k.machine, k.exporter, k.resumption = nil, nil, nil
 }
 
 // hold takes over the machine's secrets.
@@ -40,10 +44,20 @@ func (k *keyring) hold(m *handshake.Machine) {
 }
 
 // keep takes over what outlives the handshake.
-func (k *keyring) keep(x *schedule.Exporter) {
+func (k *keyring) keep(x *schedule.Exporter, r *schedule.Resumption) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.machine, k.exporter = nil, x
+	k.machine, k.exporter, k.resumption = nil, x, r
+}
+
+// ticketPSK returns the key of a ticket; nil where none is wanted any more.
+func (k *keyring) ticketPSK(nonce []byte) *volatile.Secret {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.resumption == nil {
+		return nil
+	}
+	return k.resumption.PSK(nonce)
 }
 
 func (k *keyring) export(label string, context []byte, n int) ([]byte, error) {

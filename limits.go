@@ -56,6 +56,27 @@ const (
 	// maxHandshakeBytes is how much a peer may send before its handshake is done.
 	maxHandshakeBytes = 512 << 10
 
+	// storeTimeout is how long a SessionStore or TicketKeys is waited for.
+	storeTimeout = time.Second
+
+	// maxStaleSessions is how many sessions that are good for nothing are taken from a
+	// store for one handshake.
+	maxStaleSessions = 8
+
+	// The defaults of TicketPolicy and NewSessionCache, and what the limits of the
+	// syntax leave for a ticket.
+	defaultTickets        = 2
+	defaultTicketLifetime = 24 * time.Hour
+	defaultSessionAge     = 7 * 24 * time.Hour
+	defaultSessions       = 64
+	maxTicketsGiven       = 8
+	maxTicketLen          = 32 << 10
+
+	// ticketRotation is how long a Listener's own key seals tickets, maxTicketKeys how
+	// many older ones it keeps, for a clock that runs wild.
+	ticketRotation = 12 * time.Hour
+	maxTicketKeys  = 32
+
 	// maxEarlyData bounds Config.MaxEarlyData: what is accepted is kept in memory.
 	maxEarlyData = 64 << 10
 

@@ -81,6 +81,7 @@ type Listener struct {
 	start    sync.Once
 	early    atomic.Bool // AcceptEarly was called
 	failures failureLog
+	ring     *rotatingKeys // nil: the application has its own
 
 	mu      sync.Mutex
 	pending []*candidate                           // oldest first
@@ -103,7 +104,13 @@ type candidate struct {
 }
 
 func newListener(inner net.Listener, s *settings) *Listener {
+	var ring *rotatingKeys
+	if s.ticketKeys == nil && s.tickets.Count > 0 {
+		ring = &rotatingKeys{now: s.now, lifetime: s.tickets.Lifetime}
+		s.ticketKeys = ring
+	}
 	l := &Listener{
+		ring:  ring,
 		inner: inner, settings: s,
 		hosts: make(map[string]int),
 		live:  make(map[<-chan struct{}]weak.Pointer[Conn]),
@@ -185,6 +192,9 @@ func (l *Listener) Close() error {
 	l.mu.Unlock()
 	err := l.inner.Close()
 	l.cancel()
+	if l.ring != nil {
+		l.ring.wipe()
+	}
 	for _, p := range pending {
 		_ = p.conn.Close()
 	}

@@ -75,7 +75,10 @@ type Peer struct {
 	Chains [][]*x509.Certificate
 
 	PSKIdentity []byte // the name of the PresharedKey
-	Resumed     bool   // by an earlier connection: reserved, not yet in use
+
+	// Resumed says that the peer has proved its key in an earlier connection, which
+	// this one resumes. Peers was asked about it again all the same.
+	Resumed bool
 }
 
 // Peers says whom a Config accepts. There are Pins, PinSet, Roots and PSKs for either
@@ -123,6 +126,8 @@ type judgeFacts struct {
 	Now        func() time.Time
 	Own        []Pin // this side's own keys
 	AllowSelf  bool
+
+	Resumed bool // the peer has proved its key in an earlier connection
 
 	// Key is the external pre-shared key in use; nil if the peer is known by
 	// something else, an earlier connection with such a key among it.
@@ -291,7 +296,7 @@ func introduce(facts judgeFacts, p *credential.Peer) (Peer, error) {
 	if p.PSKIdentity != nil {
 		return Peer{}, refuse(byKind, "it has a pre-shared key, and what is accepted is a key of its own", nil)
 	}
-	peer := Peer{Kind: RawKey, Pin: p.Pin(), PublicKey: p.Key, Certificates: p.Certificates}
+	peer := Peer{Kind: RawKey, Pin: p.Pin(), PublicKey: p.Key, Certificates: p.Certificates, Resumed: facts.Resumed}
 	if p.Type == credential.X509 {
 		peer.Kind = X509
 	}

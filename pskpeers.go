@@ -312,5 +312,5 @@ func sameHash(a, b suite.ID) bool { return suite.ByID(a).HashLen == suite.ByID(b
 
 // judgePresharedKey asks Peers about a peer that has proved to hold the key.
 func (i *introduction) judgePresharedKey(used *usedKey) error {
-	return i.judge(&credential.Peer{PSKIdentity: used.identity}, used)
+	return i.judge(&credential.Peer{PSKIdentity: used.identity}, used, false)
 }

@@ -5,26 +5,328 @@
 package mayfly
 
 import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/resumption"
+	"github.com/mayfly-tls/mayfly/internal/schedule"
+	"github.com/mayfly-tls/mayfly/internal/wire"
 )
 
-// A session is what both sides remember of a connection that can be resumed.
-type session struct{}
+// A session is one that is being resumed, while the handshake runs.
+type session struct {
+	state    *resumption.State // its secret is the machine's
+	expected time.Time         // by the client's account of the ticket's age, on a server
+}
 
 // times returns when the session's ticket was made, and when, by the client's account
-// of the ticket's age, its ClientHello was to arrive.
-func (s *session) times() (issued, expected time.Time) { return time.Time{}, time.Time{} }
+// of the ticket's age, its ClientHello was to arrive (RFC 9846, Section 8.3).
+func (s *session) times() (issued, expected time.Time) { return s.state.Issued, s.expected }
 
-// offerSession returns what a client offers to resume, nil if there is nothing.
-func (i *introduction) offerSession() *handshake.PSK { return nil }
+// resumed returns the session that a handshake resumes; nil if it is a full one.
+func resumed(m handshake.Summary) *session {
+	if m.PSK == nil {
+		return nil
+	}
+	s, _ := m.PSK.Origin.(*session)
+	return s
+}
 
-// findSession opens a ticket that a client has offered; nil if it is none of ours.
-func (i *introduction) findSession(handshake.Offer) (*handshake.PSK, error) { return nil, nil }
+// ticketPurpose is what tickets are sealed for.
+const ticketPurpose = "ticket"
 
-// judgeSession asks the present Peers about the peer of a session.
-func (i *introduction) judgeSession(*session) (bool, error) { return false, nil }
+// errSlow is how a store fails that does not answer.
+var errSlow = errors.New("mayfly: the store did not answer in time")
 
-// sharesTickets reports whether other servers may have the keys of our tickets.
-func (s *settings) sharesTickets() bool { return false }
+// ask waits for a store of the application's, but no longer than storeTimeout. What
+// comes after that is given to late.
+func ask[T any](ctx context.Context, f func(context.Context) (T, error), late func(T)) (T, error) {
+	type answer struct {
+		v   T
+		err error
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
+	defer cancel()
+	answered := make(chan answer, 1)
+	go func() {
+		v, err := f(ctx)
+		answered <- answer{v, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.v, a.err
+	case <-ctx.Done():
+		go func() { late((<-answered).v) }()
+		var zero T
+		return zero, errSlow
+	}
+}
+
+// sessionName is what a client's sessions are stored under: the server's name, or its
+// address where it has none, and who the client is. A server that is told another name,
+// or shown another key, is never offered them.
+func (i *introduction) sessionName() string {
+	name := canonicalName(i.settings.ServerName)
+	if name == "" {
+		name = "address " + i.remote.Network() + " " + i.remote.String()
+	}
+	if len(i.settings.own) == 0 {
+		return name
+	}
+	h := sha256.New()
+	for _, pin := range i.settings.own {
+		h.Write(pin[:])
+	}
+	return name + " " + base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:12])
+}
+
+// offerSession returns what a client offers to resume, nil if there is nothing. What
+// the present Peers would refuse is thrown away.
+func (i *introduction) offerSession() *handshake.PSK {
+	s := i.settings
+	if s.Sessions == nil || s.GetClientCertificate != nil {
+		return nil
+	}
+	for range maxStaleSessions {
+		taken, err := i.takeSession()
+		if err != nil {
+			i.sessionError("take", err)
+		}
+		if taken == nil || taken.state == nil {
+			return nil
+		}
+		state := taken.state
+		if i.mayOffer(state) {
+			age := uint32(s.now().Sub(state.Issued).Milliseconds())
+			psk := &handshake.PSK{
+				Identity: state.Ticket, ObfuscatedAge: age + state.AgeAdd,
+				Kind: schedule.ResumptionBinder, Suite: state.Suite, Secret: state.Secret,
+				MaxEarlyData: state.MaxEarlyData, ALPN: state.ALPN, Origin: &session{state: state},
+			}
+			state.Secret = nil
+			return psk
+		}
+		state.Wipe()
+	}
+	return nil
+}
+
+// takeSession asks the store, which may be slow or panic in its own goroutine alone.
+func (i *introduction) takeSession() (*Session, error) {
+	name := i.sessionName()
+	if cache, ok := i.settings.Sessions.(*SessionCache); ok {
+		return cache.Take(i.ctx, name)
+	}
+	return ask(i.ctx, func(ctx context.Context) (*Session, error) { return i.settings.Sessions.Take(ctx, name) },
+		func(late *Session) { late.Wipe() })
+}
+
+// mayOffer reports whether a session is still good, and its server one that the
+// present Peers accept.
+func (i *introduction) mayOffer(state *resumption.State) bool {
+	s := i.settings
+	if state.Expired(s.now()) || i.tooOld(state) || len(state.Ticket) == 0 || state.Secret.Len() == 0 || state.ServerName != canonicalName(s.ServerName) {
+		return false
+	}
+	if state.Own != ([32]byte{}) && !i.isOwn(state.Own) {
+		return false
+	}
+	peer, err := state.Peer()
+	if err != nil || peer == nil {
+		return false
+	}
+	_, err = s.peers.judge(i.ctx, i.facts(nil, true), peer)
+	return err == nil
+}
+
+func (i *introduction) isOwn(pin [32]byte) bool {
+	for _, own := range i.settings.own {
+		if own == pin {
+			return true
+		}
+	}
+	return false
+}
+
+// tooOld reports whether it is too long ago that the peer proved its key.
+func (i *introduction) tooOld(state *resumption.State) bool {
+	age := i.settings.now().Sub(state.Authenticated)
+	return age < -time.Hour || age >= i.settings.tickets.MaxAge
+}
+
+// findSession opens a ticket that a client has offered; nil if it is none of ours, or
+// not to be used any more. Whatever is wrong with it, a full handshake follows.
+func (i *introduction) findSession(offer handshake.Offer) (*handshake.PSK, error) {
+	for _, key := range i.ticketSealers() {
+		if key == nil || !key.key.Mine(offer.Identity) {
+			continue
+		}
+		text, err := key.key.Open(offer.Identity, ticketPurpose, i.settings.Service)
+		if err != nil {
+			return nil, nil
+		}
+		state, err := resumption.Parse(text.Bytes())
+		text.Wipe()
+		if err != nil {
+			return nil, nil
+		}
+		if state.Expired(i.settings.now()) || i.tooOld(state) || state.ServerName != canonicalName(offer.Hello.ServerName) {
+			state.Wipe()
+			return nil, nil
+		}
+		age := time.Duration(offer.ObfuscatedAge-state.AgeAdd) * time.Millisecond
+		psk := &handshake.PSK{
+			Identity: bytes.Clone(offer.Identity), Kind: schedule.ResumptionBinder, Suite: state.Suite, Secret: state.Secret,
+			MaxEarlyData: state.MaxEarlyData, ALPN: state.ALPN, Origin: &session{state, state.Issued.Add(age)},
+		}
+		state.Secret = nil
+		return psk, nil
+	}
+	return nil, nil
+}
+
+// ticketSealers are a server's present keys, which are asked for once in a handshake;
+// none if it gives no tickets, or the keys do not come.
+func (i *introduction) ticketSealers() []*SealingKey {
+	s := i.settings
+	if s.ticketKeys == nil || s.tickets.Count == 0 {
+		return nil
+	}
+	if !i.askedSealers {
+		i.askedSealers = true
+		var err error
+		if ring, ok := s.ticketKeys.(*rotatingKeys); ok {
+			i.sealers, err = ring.Keys(i.ctx)
+		} else {
+			i.sealers, err = ask(i.ctx, s.ticketKeys.Keys, func([]*SealingKey) {})
+		}
+		if err != nil {
+			i.sealers = nil
+			i.sessionError("keys", err)
+		}
+	}
+	return i.sealers
+}
+
+// judgeSession asks the present Peers about the peer of a session. On a server,
+// whatever speaks against it leads to a full handshake.
+func (i *introduction) judgeSession(s *session) (bool, error) {
+	peer, err := s.state.Peer()
+	if err == nil {
+		err = i.judge(peer, nil, true)
+	}
+	if err == nil || !i.settings.server {
+		return err == nil, err
+	}
+	i.peer = Peer{}
+	return false, nil
+}
+
+// wantedTickets is how many tickets a client gets that asks for some, or does not say.
+func (i *introduction) wantedTickets(request *wire.TicketRequest, resumed bool) int {
+	count := i.settings.tickets.Count
+	if request != nil && count > 0 {
+		if count = int(request.New); resumed {
+			count = int(request.Resumption)
+		}
+	}
+	return min(count, maxTicketsGiven)
+}
+
+// newTickets makes the NewSessionTicket messages of a server (RFC 9846, Section 4.7.1).
+func (i *introduction) newTickets(m handshake.Summary, secret *schedule.Resumption) []byte {
+	keys := i.ticketSealers()
+	if secret == nil || len(keys) == 0 || keys[0] == nil || !m.PSKModes {
+		return nil
+	}
+	var messages []byte
+	for n := range i.wantedTickets(m.Tickets, resumed(m) != nil) {
+		message, err := i.newTicket(m, secret, keys[0], []byte{byte(n)})
+		if err != nil {
+			i.sessionError("seal", err)
+			return messages
+		}
+		messages = append(messages, message...)
+	}
+	return messages
+}
+
+func (i *introduction) newTicket(m handshake.Summary, secret *schedule.Resumption, key *SealingKey, nonce []byte) ([]byte, error) {
+	s := i.settings
+	state := i.remember(m)
+	state.ServerName = canonicalName(m.ServerName)
+	state.Lifetime = min(s.tickets.Lifetime, state.Authenticated.Add(s.tickets.MaxAge).Sub(s.now())).Truncate(time.Second)
+	if state.Lifetime <= 0 {
+		return nil, nil // the peer has to prove its key again soon
+	}
+	var add [4]byte
+	if _, err := io.ReadFull(i.random(), add[:]); err != nil {
+		return nil, err
+	}
+	state.AgeAdd = binary.BigEndian.Uint32(add[:])
+	if s.replay != nil {
+		state.MaxEarlyData = uint32(s.MaxEarlyData)
+	}
+	state.Secret = secret.PSK(nonce)
+	defer state.Wipe()
+	text := state.Marshal()
+	defer text.Wipe()
+	if text.Len() == 0 || text.Len()+resumption.Overhead > maxTicketLen {
+		return nil, errors.New("mayfly: the peer's certificates are too large for a ticket")
+	}
+	sealed, err := key.key.Seal(i.random(), text.Bytes(), ticketPurpose, s.Service)
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: a ticket cannot be sealed: %w", err)
+	}
+	return (&wire.NewSessionTicket{
+		Lifetime: uint32(state.Lifetime / time.Second), AgeAdd: state.AgeAdd, Nonce: nonce, Ticket: sealed, MaxEarlyData: state.MaxEarlyData,
+	}).Marshal(), nil
+}
+
+// remember is what both sides keep of a handshake that is done, but for what belongs
+// to one ticket.
+func (i *introduction) remember(m handshake.Summary) *resumption.State {
+	now := i.settings.now()
+	state := &resumption.State{Suite: m.Suite, ALPN: m.ALPN, Issued: now, Authenticated: now}
+	switch before := resumed(m); {
+	case before != nil:
+		state.Authenticated = before.state.Authenticated
+		state.PeerType, state.PeerEntries, state.PSKIdentity = before.state.PeerType, before.state.PeerEntries, before.state.PSKIdentity
+		state.Own = before.state.Own
+	case m.PSK != nil:
+		if used, ok := m.PSK.Origin.(*usedKey); ok {
+			state.PSKIdentity = used.identity
+		}
+	case m.Peer != nil && m.Peer.Type == credential.X509:
+		state.PeerType = credential.X509
+		for _, c := range m.Peer.Certificates {
+			state.PeerEntries = append(state.PeerEntries, c.Raw)
+		}
+	case m.Peer != nil:
+		state.PeerType, state.PeerEntries = m.Peer.Type, [][]byte{m.Peer.SPKI}
+	}
+	return state
+}
+
+func (i *introduction) random() io.Reader {
+	if i.settings.Rand != nil {
+		return i.settings.Rand
+	}
+	return rand.Reader
+}
+
+// sessionError traces that something of sessions has failed, which costs no more than
+// a full handshake.
+func (i *introduction) sessionError(what string, err error) {
+	teller{i.settings.Trace, i.ctx}.sessionError(SessionErrorInfo{RemoteAddr: i.remote, Action: what, Err: err})
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
@@ -32,7 +33,9 @@ type settings struct {
 	groups      []kex.Group
 	keyLog      *keyLog
 	replay      ReplayGuard // nil: no early data is accepted
-	confirm     bool        // Dialer.Confirm: servers that send tickets are to send them
+	tickets     TicketPolicy
+	ticketKeys  TicketKeys // nil: no tickets
+	confirm     bool       // Dialer.Confirm: servers that send tickets are to send them
 }
 
 // settle validates a Config for one role. host is the name in the address that
@@ -50,6 +53,7 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 	if err := s.settlePeers(host); err != nil {
 		return nil, err
 	}
+	s.tickets, s.ticketKeys = s.Tickets.withDefaults(), s.TicketKeys
 	s.settleReplay()
 	if s.LockMemory {
 		if err := volatile.LockProcess(); err != nil {
@@ -69,8 +73,20 @@ func (s *settings) settleReplay() {
 	case s.MaxEarlyData == 0:
 	case s.Replay != nil:
 		s.replay = s.Replay
-	case !s.sharesTickets():
+	case s.TicketKeys == nil:
 		s.replay = NewReplayGuard(0)
+	}
+}
+
+// inherit takes over, in the settings of one handshake, what must outlive it and was
+// not set.
+func (s *settings) inherit(outer *settings) {
+	if s.TicketKeys != nil {
+		return
+	}
+	s.ticketKeys = outer.ticketKeys
+	if s.Replay == nil && s.replay != nil {
+		s.replay = outer.replay
 	}
 }
 
@@ -87,6 +103,10 @@ func (s *settings) checkRole() error {
 		return configError("ServerNames is a server's: a client sets ServerName")
 	case !s.server && s.GetCertificate != nil:
 		return configError("GetCertificate is a server's: a client sets GetClientCertificate")
+	case s.server && s.Sessions != nil:
+		return configError("Sessions is a client's: a server gives tickets, see Tickets")
+	case !s.server && (s.TicketKeys != nil || s.Service != "" || s.Tickets.Count != 0 || s.Tickets.Lifetime != 0):
+		return configError("TicketKeys, Service and Tickets (but for MaxAge) are a server's: a client sets Sessions")
 	case !s.server && (s.MaxEarlyData != 0 || s.Replay != nil):
 		return configError("MaxEarlyData and Replay are a server's: a client calls HandshakeEarly or DialEarly")
 	case !s.server && s.GetConfig != nil:
@@ -103,6 +123,9 @@ func (s *settings) checkNumbers() error {
 	}
 	if s.MaxEarlyData < 0 || s.MaxEarlyData > maxEarlyData {
 		return configError("MaxEarlyData must be from 0 to 65536")
+	}
+	if t := s.Tickets; t.Lifetime < 0 || t.Lifetime > resumption.MaxLifetime || t.MaxAge < 0 {
+		return configError("Tickets: Lifetime is up to seven days, and neither it nor MaxAge is negative")
 	}
 	if s.MaxLifetime < 0 {
 		return configError("MaxLifetime cannot be negative: leave it zero for no limit")

@@ -37,6 +37,10 @@ type Trace struct {
 	// after KeysInstalled, and says what asked for it.
 	Rekeyed func(context.Context, RekeyInfo)
 
+	// SessionError is called when something of sessions has failed, a SessionStore or
+	// TicketKeys for example. The connection goes on without.
+	SessionError func(context.Context, SessionErrorInfo)
+
 	// Closed is called once after Close, when the connection's keys are gone. A
 	// connection that was dropped without Close tells nothing of its end.
 	Closed func(context.Context, CloseInfo)
@@ -61,6 +65,7 @@ type HandshakeInfo struct {
 	Group       uint16        // the key exchange's, tls.CurveID; 0 after an early failure
 	Protocol    string        // by ALPN
 	HelloRetry  bool          // a HelloRetryRequest was sent
+	Resumed     bool          // a session was resumed
 	Duration    time.Duration // from HandshakeStart
 	Err         error         // nil after success
 }
@@ -136,6 +141,13 @@ type RekeyInfo struct {
 	Reason     RekeyReason
 }
 
+// SessionErrorInfo is what Trace.SessionError is told.
+type SessionErrorInfo struct {
+	RemoteAddr net.Addr
+	Action     string // "take" or "put" a session, ask for "keys", "seal" a ticket
+	Err        error
+}
+
 // CloseInfo is what Trace.Closed is told.
 type CloseInfo struct {
 	RemoteAddr net.Addr
@@ -181,6 +193,12 @@ func (t teller) keysDestroyed(info KeyInfo) {
 func (t teller) rekeyed(info RekeyInfo) {
 	if t.trace != nil && t.trace.Rekeyed != nil {
 		t.trace.Rekeyed(t.ctx, info)
+	}
+}
+
+func (t teller) sessionError(info SessionErrorInfo) {
+	if t.trace != nil && t.trace.SessionError != nil {
+		t.trace.SessionError(t.ctx, info)
 	}
 }
 

@@ -27,6 +27,8 @@ type introduction struct {
 	settings      *settings
 	ctx           context.Context // of the call that runs the handshake
 	local, remote net.Addr
+	sealers       []*SealingKey // a server's, once they were asked for
+	askedSealers  bool
 	early         int  // how many bytes of early data a client would like to send
 	wantsEarly    bool // somebody will read early data on a server
 
@@ -74,6 +76,12 @@ func (i *introduction) config() *handshake.Config {
 	config.JudgePSK = i.judgePSK
 	if s.server {
 		config.FindPSK = i.findOffer
+		config.Resume = s.ticketKeys != nil && s.tickets.Count > 0
+		if config.Resume {
+			config.AnswerTickets = func(request wire.TicketRequest, resumed bool) uint8 {
+				return uint8(i.wantedTickets(&request, resumed))
+			}
+		}
 		config.AcceptEarlyData = i.acceptEarly
 		config.MaxSkippedEarlyData = skippedEarlyData(s.MaxEarlyData)
 	} else {
@@ -84,7 +92,8 @@ func (i *introduction) config() *handshake.Config {
 		}
 		config.ServerName = s.sni()
 		config.RequestOCSP, config.RequestSCT = true, true
-		config.OfferTickets = s.confirm
+		config.Resume = s.Sessions != nil
+		config.OfferTickets = s.confirm || config.Resume
 	}
 	if s.keyLog != nil {
 		config.KeyLog = s.keyLog.line
@@ -121,6 +130,7 @@ func (i *introduction) choose(hello *wire.ClientHello) (*handshake.Config, error
 			if err != nil {
 				return nil, alert.Wrap(alert.InternalError, "GetConfig returned a Config that cannot work", err)
 			}
+			s.inherit(i.settings)
 			if i.settings.keyLog != nil && sameWriter(s.KeyLogWriter, i.settings.KeyLogWriter) {
 				s.keyLog = i.settings.keyLog
 			}
@@ -140,7 +150,7 @@ func (i *introduction) choose(hello *wire.ClientHello) (*handshake.Config, error
 
 // sameWriter reports whether two writers are one, as far as that can be told.
 func sameWriter(a, b io.Writer) bool {
-	return a != nil && reflect.TypeOf(a).Comparable() && a == b
+	return a != nil && reflect.ValueOf(a).Comparable() && a == b // the value: a struct may hold a slice in an any
 }
 
 // byName puts certificates for name before the others, and leaves all else in
@@ -234,19 +244,27 @@ func (i *introduction) judgePSK(psk *handshake.PSK) (bool, error) {
 
 // verify judges the peer, whose CertificateVerify was checked before. A nil peer
 // is a client that showed nothing.
-func (i *introduction) verify(p *credential.Peer) error { return i.judge(p, nil) }
+func (i *introduction) verify(p *credential.Peer) error { return i.judge(p, nil, false) }
+
+// facts are what Peers need to know. key is that of a peer who is known by an external
+// pre-shared key.
+func (i *introduction) facts(key *usedKey, resumed bool) judgeFacts {
+	s := i.settings
+	return judgeFacts{
+		Server: s.server, ServerName: s.ServerName, Now: s.now, AllowSelf: s.AllowSelf,
+		Own: slices.Concat(s.own, i.selected), Key: key, Resumed: resumed,
+	}
+}
 
 // judge asks Peers and VerifyConnection about a peer. key is that of one who is known
 // by an external pre-shared key.
-func (i *introduction) judge(p *credential.Peer, key *usedKey) error {
+func (i *introduction) judge(p *credential.Peer, key *usedKey, resumed bool) error {
 	s := i.settings
-	peer, err := s.peers.judge(i.ctx, judgeFacts{
-		Server: s.server, ServerName: s.ServerName, Now: s.now, AllowSelf: s.AllowSelf,
-		Own: slices.Concat(s.own, i.selected), Key: key,
-	}, p)
+	peer, err := s.peers.judge(i.ctx, i.facts(key, resumed), p)
 	if err != nil {
 		return err
 	}
+	peer.Resumed = resumed
 	i.peer = peer
 	if s.VerifyConnection != nil {
 		if err := s.VerifyConnection(i.describe(i.m.Summary(), false)); err != nil {
@@ -259,7 +277,7 @@ func (i *introduction) judge(p *credential.Peer, key *usedKey) error {
 // seal ends the introduction: what was learned does not change any more.
 func (i *introduction) seal(summary handshake.Summary) {
 	i.state = i.describe(summary, true)
-	i.m, i.ctx = nil, nil
+	i.m, i.ctx, i.sealers = nil, nil, nil
 }
 
 // describe puts what is known into the standard library's type.
@@ -272,6 +290,7 @@ func (i *introduction) describe(m handshake.Summary, complete bool) tls.Connecti
 		NegotiatedProtocol: m.ALPN,
 		ServerName:         canonicalName(m.ServerName),
 		HelloRetryRequest:  m.HelloRetry,
+		DidResume:          resumed(m) != nil,
 		VerifiedChains:     i.peer.Chains,
 		PeerCertificates:   i.peer.Certificates,
 	}

@@ -85,3 +85,11 @@ func (r *Resumption) Wipe() {
 		r.secret.Wipe()
 	}
 }
+
+// Expand derives n bytes of a secret of our own, which is no part of the schedule, by
+// HKDF-Expand-Label with SHA-256. The caller owns them.
+func Expand(secret []byte, label string, context []byte, n int) *volatile.Secret {
+	out := volatile.New(n)
+	volatile.Do(func() { newKDF(suite.ByID(suite.ChaCha20Poly1305)).expandLabel(out.Bytes(), secret, label, context) })
+	return out
+}

@@ -1,0 +1,158 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"bytes"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/crypto/cryptobyte"
+
+	"github.com/mayfly-tls/mayfly/internal/resumption"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
+)
+
+// ErrSessionFile is in the chain of an error (errors.Is) of LoadSessions where a file
+// was read and is damaged, is no file of SaveSessions, or was sealed under another key.
+var ErrSessionFile = errors.New("mayfly: the file of sessions cannot be opened")
+
+// The beginning of a file of sessions, and what it is sealed for.
+const (
+	sessionMagic   = "mayfly sessions 1\n"
+	sessionPurpose = "session file"
+	maxSessionFile = 64 << 20
+)
+
+// SaveSessions writes the sessions of a cache to a file, sealed under key, for
+// LoadSessions. The file is replaced in one step, or stays as it was. It can be read by
+// its owner alone. The cache keeps the sessions; a program that goes on using them
+// should save again, so that none is used twice.
+func SaveSessions(path string, key *SealingKey, cache *SessionCache) error {
+	text, err := cache.marshal()
+	if err != nil {
+		return err
+	}
+	defer text.Wipe()
+	sealed, err := key.key.Seal(rand.Reader, text.Bytes(), sessionPurpose, "")
+	if err != nil {
+		return fmt.Errorf("mayfly: the sessions cannot be sealed: %w", err)
+	}
+	return writeFile(path, append([]byte(sessionMagic), sealed...))
+}
+
+// LoadSessions reads a file of SaveSessions into a new cache for capacity sessions (see
+// NewSessionCache). A file that is not there is an error for which errors.Is(err,
+// fs.ErrNotExist) holds, a damaged one ErrSessionFile: either way a new cache serves as
+// well, at the price of full handshakes. The file is left as it is.
+func LoadSessions(path string, key *SealingKey, capacity int) (*SessionCache, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: the file of sessions: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxSessionFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: the file of sessions: %w", err)
+	}
+	sealed, ok := bytes.CutPrefix(b, []byte(sessionMagic))
+	if !ok || len(b) > maxSessionFile {
+		return nil, fmt.Errorf("%w: %s is not one", ErrSessionFile, path)
+	}
+	text, err := key.key.Open(sealed, sessionPurpose, "")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s is damaged, or the key is another one", ErrSessionFile, path)
+	}
+	defer text.Wipe()
+	cache := NewSessionCache(capacity)
+	if !cache.parse(text.Bytes()) {
+		cache.Wipe()
+		return nil, fmt.Errorf("%w: %s is of another version", ErrSessionFile, path)
+	}
+	return cache, nil
+}
+
+// marshal writes all sessions, each behind its name.
+func (c *SessionCache) marshal() (*volatile.Secret, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	states := make([]*volatile.Secret, len(c.entries))
+	defer func() {
+		for _, s := range states {
+			s.Wipe()
+		}
+	}()
+	n := 0
+	for i, e := range c.entries {
+		if states[i] = e.session.state.Marshal(); states[i] == nil {
+			return nil, errors.New("mayfly: a session is too large to be saved")
+		}
+		n += 2 + len(e.name) + 3 + states[i].Len()
+	}
+	out := volatile.New(n)
+	b := cryptobyte.NewFixedBuilder(out.Bytes()[:0])
+	for i, e := range c.entries {
+		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(e.name)) })
+		b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(states[i].Bytes()) })
+	}
+	if _, err := b.Bytes(); err != nil {
+		out.Wipe()
+		return nil, errors.New("mayfly: a session is too large to be saved")
+	}
+	return out, nil
+}
+
+// parse puts what marshal has written into the cache, and reports whether it could.
+func (c *SessionCache) parse(text []byte) bool {
+	s := cryptobyte.String(text)
+	for !s.Empty() {
+		var name, state cryptobyte.String
+		if !s.ReadUint16LengthPrefixed(&name) || !s.ReadUint24LengthPrefixed(&state) {
+			return false
+		}
+		parsed, err := resumption.Parse(state)
+		if err != nil {
+			return false
+		}
+		_ = c.Put(nil, string(name), &Session{parsed}) // it has no errors
+	}
+	return true
+}
+
+// writeFile replaces a file in one step, and makes sure that it is on the disk.
+func writeFile(path string, b []byte) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // 0600
+	if err != nil {
+		return fmt.Errorf("mayfly: the file of sessions: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+			_ = os.Remove(f.Name())
+			err = fmt.Errorf("mayfly: the file of sessions: %w", err)
+		}
+	}()
+	if _, err = f.Write(b); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	if dir, e := os.Open(filepath.Dir(path)); e == nil {
+		_ = dir.Sync() // not every system can
+		_ = dir.Close()
+	}
+	return nil
+}
