@@ -370,9 +370,10 @@ func TestReplayedTicket(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.server.Tickets.Count = 1
-	again := &replayingStore{}
+	again := &replayingStore{put: make(chan struct{}, 3)}
 	r.client.Sessions = again
 	r.connect(t)
+	<-again.put
 	var exported []string
 	for range 2 {
 		client, server := r.connect(t)
@@ -389,16 +390,25 @@ func TestReplayedTicket(t *testing.T) {
 }
 
 // A replayingStore gives the first session again and again.
-type replayingStore struct{ first *mayfly.Session }
+type replayingStore struct {
+	mu    sync.Mutex
+	first *mayfly.Session
+	put   chan struct{}
+}
 
 func (s *replayingStore) Put(_ context.Context, _ string, got *mayfly.Session) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.first == nil {
 		s.first = got
 	}
+	s.put <- struct{}{}
 	return nil
 }
 
 func (s *replayingStore) Take(context.Context, string) (*mayfly.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.first == nil {
 		return nil, nil
 	}
