@@ -6,6 +6,7 @@ package mayfly
 
 import (
 	"bytes"
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -120,7 +121,7 @@ func (c *SessionCache) parse(text []byte) bool {
 		if err != nil {
 			return false
 		}
-		_ = c.Put(nil, string(name), &Session{parsed}) // it has no errors
+		_ = c.Put(context.Background(), string(name), &Session{parsed}) // it has no errors
 	}
 	return true
 }
