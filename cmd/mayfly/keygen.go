@@ -15,17 +15,24 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/message"
 )
 
 func keygenCommand() *cobra.Command {
 	var file string
+	var add bool
 	cmd := &cobra.Command{
 		Use:   "keygen [-o FILE]",
 		Short: "Make a key, and print its pin",
-		Long: `Make an Ed25519 key, write it as PKCS#8 PEM with mode 0600, and print its pin on
-standard output. A file that is there is never overwritten.`,
+		Long: `Make an Ed25519 key, and an X25519 key beside it to open messages with, write them as
+PKCS#8 PEM with mode 0600, and print the first one's pin on standard output. A file
+that is there is never overwritten. recipient prints what others need to seal
+messages for the key; --add adds the second key to a file that has only the first.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if add {
+				return addKey(file)
+			}
 			id, err := mayfly.GenerateIdentity()
 			if err != nil {
 				return err
@@ -38,12 +45,56 @@ standard output. A file that is there is never overwritten.`,
 		},
 	}
 	cmd.Flags().StringVarP(&file, "out", "o", "mayfly.key", "`file` to write the private key to")
+	cmd.Flags().BoolVar(&add, "add", false, "add a key for messages to that in the file")
 	return cmd
 }
 
-// saveKey writes a key to a file that must not be there.
+// addKey appends an encryption key to the file of an identity.
+func addKey(file string) error {
+	id, err := mayfly.LoadIdentity(file)
+	if err != nil {
+		return err
+	}
+	if k, err := message.LoadKey(file); err == nil {
+		defer k.Wipe()
+		if _, err := k.Recipient(); err == nil {
+			return fmt.Errorf("%s has a key for messages already", file)
+		}
+	}
+	k, err := message.NewKey(id)
+	if err != nil {
+		return err
+	}
+	defer k.Wipe()
+	both, err := k.MarshalPEM()
+	if err != nil {
+		return err
+	}
+	defer clear(both)
+	_, second := pem.Decode(both)
+	f, err := os.OpenFile(file, os.O_RDWR|os.O_APPEND, 0)
+	if err != nil {
+		return err
+	}
+	last := make([]byte, 1)
+	if info, err := f.Stat(); err == nil && info.Size() > 0 {
+		if _, err := f.ReadAt(last, info.Size()-1); err == nil && last[0] != '\n' {
+			second = append([]byte("\n"), second...)
+			defer clear(second)
+		}
+	}
+	_, err = f.Write(second)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// saveKey writes a key, and one for messages, to a file that must not be there.
 func saveKey(file string, id *mayfly.Identity) error {
-	key, err := id.MarshalPEM()
+	k, err := message.NewKey(id)
+	if err != nil {
+		return err
+	}
+	defer k.Wipe()
+	key, err := k.MarshalPEM()
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -56,7 +57,7 @@ key file or a list of peers cannot be used; 3 one side refused the other.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(keygenCommand(), pinCommand(), listenCommand(), dialCommand(), demoCommand(), demoClientCommand())
+	root.AddCommand(keygenCommand(), pinCommand(), recipientCommand(), sealCommand(), openCommand(), listenCommand(), dialCommand(), demoCommand(), demoClientCommand())
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -106,11 +107,11 @@ func isRefusal(err error) bool {
 	return false
 }
 
-// sentence is err without the name of the package, which is that of the program.
+// sentence is err without the name of the package.
 func sentence(err error) string {
 	s := err.Error()
-	if len(s) > 8 && s[:8] == "mayfly: " {
-		return s[8:]
+	for _, name := range []string{"mayfly: ", "message: "} {
+		s = strings.TrimPrefix(s, name)
 	}
 	return s
 }

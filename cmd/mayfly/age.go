@@ -1,0 +1,70 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"filippo.io/age"
+
+	"github.com/mayfly-tls/mayfly/message"
+)
+
+// sealAge returns a writer of a file in the age format.
+func sealAge(w io.Writer, to []*message.Recipient) (io.WriteCloser, error) {
+	var recipients []age.Recipient
+	for _, r := range to {
+		if r.Age() == "" {
+			return nil, errors.New("the age format is for X25519 keys, and a recipient's is on P-256")
+		}
+		recipient, err := age.ParseX25519Recipient(r.Age())
+		if err != nil {
+			return nil, fmt.Errorf("the recipient cannot be one of the age format: %w", err)
+		}
+		recipients = append(recipients, recipient)
+	}
+	return age.Encrypt(w, recipients...)
+}
+
+// openAge returns a reader of a file in the age format, which authenticates chunk by
+// chunk.
+func openAge(r io.Reader, k *message.Key) (io.Reader, error) {
+	text := k.AgeIdentity()
+	if text == "" {
+		return nil, message.ErrNotForKey
+	}
+	id, err := age.ParseX25519Identity(text)
+	if err != nil {
+		return nil, message.ErrNotForKey
+	}
+	plain, err := age.Decrypt(r, id)
+	var none *age.NoIdentityMatchError
+	switch {
+	case errors.As(err, &none):
+		return nil, message.ErrNotForKey
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+		return nil, message.ErrTruncated
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", message.ErrDamaged, err)
+	}
+	return &ageReader{plain}, nil
+}
+
+// An ageReader has package message's errors.
+type ageReader struct{ r io.Reader }
+
+func (a *ageReader) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
+	switch {
+	case err == nil || err == io.EOF:
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		err = message.ErrTruncated
+	default:
+		err = message.ErrNotAuthentic
+	}
+	return n, err
+}

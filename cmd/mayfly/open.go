@@ -1,0 +1,151 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/message"
+)
+
+func openCommand() *cobra.Command {
+	var o openOptions
+	cmd := &cobra.Command{
+		Use:   "open -i KEY [FILE]",
+		Short: "Open a file that was sealed for a key",
+		Long: `Open FILE, or standard input: a message of seal's or of another program's (CMS in DER
+or PEM, or a mail), or a file in the age format. Nothing is written that is not known
+to be authentic. KEY is a file made by keygen, or a PEM file with an X25519 or P-256
+key and its certificate. With --from or --ca, the message has to be signed. What
+cannot be read twice, as standard input often cannot, is kept in a temporary file
+for the time, sealed as it is.
+
+Exit codes: 0 success; 1 the message is for another key, damaged, truncated, not
+authentic or not signed; 2 the command line or a key file cannot be used.`,
+		Example: "  mayfly open -i node.key --from sha256//9fQ…= -o report.pdf report.p7m",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.run(cmd, strings.Join(args, ""))
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.key, "identity", "i", "", "the private key: a PEM `file`")
+	f.StringVarP(&o.out, "out", "o", "", "`file` to write (default: standard output)")
+	f.StringArrayVar(&o.from, "from", nil, "the `pin` of a signer to accept; may be repeated")
+	f.StringVar(&o.ca, "ca", "", "accept signers with a certificate of the authorities in this PEM `file`")
+	cmd.MarkFlagsMutuallyExclusive("from", "ca")
+	return cmd
+}
+
+type openOptions struct {
+	key, out, ca string
+	from         []string
+}
+
+// ageIntro is how a file in the age format begins.
+const ageIntro = "age-encryption.org/v1\n"
+
+func (o *openOptions) run(cmd *cobra.Command, file string) error {
+	if o.key == "" {
+		return errors.New("say with which key: -i KEY")
+	}
+	key, err := message.LoadKey(o.key)
+	if err != nil {
+		return err
+	}
+	defer key.Wipe()
+	options := &message.OpenOptions{SpoolLimit: -1}
+	if options.Accept, err = o.accept(); err != nil {
+		return err
+	}
+	t, err := newTask(cmd.Context(), file, o.out, cmd.InOrStdin(), cmd.OutOrStdout())
+	if err != nil {
+		return err
+	}
+	defer t.abandon()
+	r, isAge, err := peekAge(t.r)
+	if err != nil {
+		return t.fail(err)
+	}
+	var plain io.Reader
+	if isAge {
+		if options.Accept != nil {
+			return t.fail(errors.New("it is in the age format, which is not signed"))
+		}
+		plain, err = openAge(r, key)
+	} else {
+		var m *message.Message
+		if m, err = message.Open(r, key, options); err == nil {
+			defer m.Close()
+			plain = m
+			if s := m.Signature(); s != nil && options.Accept == nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "signed by %v, which nobody asked for (--from)\n", s.Pin)
+			}
+		}
+	}
+	if err != nil {
+		return t.fail(err)
+	}
+	p := newProgress(t.w, cmd.ErrOrStderr(), t.size)
+	_, err = io.CopyBuffer(struct{ io.Writer }{p}, struct{ io.Reader }{plain}, make([]byte, 256<<10))
+	p.end()
+	if err != nil {
+		return t.fail(err)
+	}
+	return t.finish()
+}
+
+// accept makes the judge of signatures of the flags, nil if there is none.
+func (o *openOptions) accept() (func(*message.Signature) error, error) {
+	if o.ca != "" {
+		b, err := os.ReadFile(o.ca)
+		if err != nil {
+			return nil, err
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(b) {
+			return nil, fmt.Errorf("%s holds no certificate", o.ca)
+		}
+		return message.SignedUnder(pool, time.Now()), nil
+	}
+	if len(o.from) == 0 {
+		return nil, nil
+	}
+	var pins []mayfly.Pin
+	for _, s := range o.from {
+		pin, err := mayfly.ParsePin(s)
+		if err != nil {
+			return nil, err
+		}
+		pins = append(pins, pin)
+	}
+	return message.SignedBy(pins...), nil
+}
+
+// peekAge looks at how a file begins. What can be sought in still can.
+func peekAge(r io.Reader) (io.Reader, bool, error) {
+	head := make([]byte, len(ageIntro))
+	n, err := io.ReadFull(r, head)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, false, err
+	}
+	isAge := string(head[:n]) == ageIntro
+	if s, ok := r.(io.Seeker); ok {
+		if _, err := s.Seek(-int64(n), io.SeekCurrent); err == nil {
+			return r, isAge, nil
+		}
+	}
+	return io.MultiReader(bytes.NewReader(head[:n]), r), isAge, nil
+}

@@ -1,0 +1,216 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-tls/mayfly/message"
+)
+
+// mailbox is a directory with a key, its recipient string, and a file.
+type mailbox struct {
+	t                  *testing.T
+	dir                string
+	key, pin, receiver string
+	plain              []byte
+}
+
+func newMailbox(t *testing.T) *mailbox {
+	t.Helper()
+	m := &mailbox{t: t, dir: t.TempDir()}
+	m.key, m.pin = keygen(t)
+	out, errs, code := runMayfly(t, "recipient", m.key)
+	if code != 0 || !strings.HasPrefix(out, "mfpub1") {
+		t.Fatalf("recipient: %d, %s%s", code, out, errs)
+	}
+	m.receiver = strings.TrimSpace(out)
+	m.plain = bytes.Repeat([]byte("a line of the file\n"), 50_000)
+	m.put("plain", m.plain)
+	return m
+}
+
+func (m *mailbox) file(name string) string { return filepath.Join(m.dir, name) }
+
+func (m *mailbox) put(name string, b []byte) {
+	m.t.Helper()
+	if err := os.WriteFile(m.file(name), b, 0o600); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+// want runs the command, which must end with a code, and say something.
+func (m *mailbox) want(code int, says string, args ...string) (stdout string) {
+	m.t.Helper()
+	out, errs, got := runMayfly(m.t, args...)
+	if got != code || !strings.Contains(errs, says) {
+		m.t.Errorf("%s: %d, %s", strings.Join(args, " "), got, errs)
+	}
+	return out
+}
+
+func (m *mailbox) same(name string) {
+	m.t.Helper()
+	if b, err := os.ReadFile(m.file(name)); err != nil || !bytes.Equal(b, m.plain) {
+		m.t.Errorf("%s is not what was sealed: %v", name, err)
+	}
+}
+
+// absent checks that a file is not there, nor anything that was to become it.
+func (m *mailbox) absent(name string) {
+	m.t.Helper()
+	if _, err := os.Stat(m.file(name)); err == nil {
+		m.t.Errorf("%s was written", name)
+	}
+	if left, _ := filepath.Glob(m.file(".mayfly-*")); len(left) > 0 {
+		m.t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestSealOpen(t *testing.T) {
+	m := newMailbox(t)
+	for name, more := range map[string][]string{
+		"CMS": nil, "mail": {"--mime"}, "age": {"--age"}, "AES-128": {"--cipher", "aes-128-gcm"}, "ChaCha": {"--cipher", "ChaCha20-Poly1305"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := &mailbox{t, t.TempDir(), m.key, m.pin, m.receiver, m.plain}
+			m.put("plain", m.plain)
+			m.want(0, "", append([]string{"seal", "-r", m.receiver, "-o", m.file("sealed"), m.file("plain")}, more...)...)
+			m.want(0, "", "open", "-i", m.key, "-o", m.file("out"), m.file("sealed"))
+			m.same("out")
+			if out := m.want(0, "", "open", "-i", m.key, m.file("sealed")); out != string(m.plain) {
+				t.Error("standard output is something else")
+			}
+			sealed, err := os.ReadFile(m.file("sealed"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			other, _ := keygen(t)
+			m.want(exitFailed, "not sealed for this key", "open", "-i", other, "-o", m.file("none"), m.file("sealed"))
+			m.absent("none")
+			m.put("cut", sealed[:len(sealed)*2/3])
+			says := "its end is missing"
+			if name == "age" {
+				says = "not authentic" // it cannot tell a cut within a chunk from a change
+			}
+			m.want(exitFailed, says, "open", "-i", m.key, "-o", m.file("none"), m.file("cut"))
+			m.absent("none")
+			changed := bytes.Clone(sealed)
+			if at := len(sealed) / 2; changed[at] == 'A' {
+				changed[at] = 'B'
+			} else {
+				changed[at] = 'A'
+			}
+			m.put("changed", changed)
+			m.want(exitFailed, "not authentic", "open", "-i", m.key, "-o", m.file("none"), m.file("changed"))
+			m.absent("none")
+		})
+	}
+}
+
+func TestSealSigned(t *testing.T) {
+	m := newMailbox(t)
+	signer, pin := keygen(t)
+	for _, form := range [][]string{nil, {"--mime"}} {
+		m.want(0, "", append([]string{"seal", "-r", m.receiver, "-i", signer, "-o", m.file("sealed"), m.file("plain")}, form...)...)
+		m.want(0, "", "open", "-i", m.key, "--from", pin, "-o", m.file("out"), m.file("sealed"))
+		m.same("out")
+		m.want(exitFailed, "by nobody who is accepted", "open", "-i", m.key, "--from", m.pin, "-o", m.file("none"), m.file("sealed"))
+		m.absent("none")
+	}
+	m.want(0, "", "seal", "-r", m.receiver, "-i", signer, "-o", m.file("sealed"), m.file("plain"))
+	m.want(0, "signed by "+pin, "open", "-i", m.key, "-o", m.file("out"), m.file("sealed"))
+	m.want(0, "", "seal", "-r", m.receiver, "-o", m.file("sealed"), m.file("plain"))
+	m.want(exitFailed, "not signed", "open", "-i", m.key, "--from", pin, "-o", m.file("none"), m.file("sealed"))
+	m.absent("none")
+	m.want(0, "", "seal", "--age", "-r", m.receiver, "-o", m.file("sealed"), m.file("plain"))
+	m.want(exitFailed, "not signed", "open", "-i", m.key, "--from", pin, m.file("sealed"))
+}
+
+func TestSealMisuse(t *testing.T) {
+	m := newMailbox(t)
+	m.want(exitUsage, "a pin is the hash of a key", "seal", "-r", m.pin, m.file("plain"))
+	m.want(exitUsage, "say for whom", "seal", m.file("plain"))
+	m.want(exitUsage, "checksum is wrong", "seal", "-r", m.receiver[:len(m.receiver)-1], m.file("plain"))
+	m.want(exitUsage, "a string that begins with mfpub1", "seal", "-r", "somebody", m.file("plain"))
+	m.want(exitUsage, "holds no certificate", "seal", "-r", m.key, m.file("plain"))
+	m.want(exitUsage, "there is no cipher", "seal", "-r", m.receiver, "--cipher", "rot13", m.file("plain"))
+	m.want(exitUsage, "goes with none of", "seal", "-r", m.receiver, "--age", "--mime", m.file("plain"))
+	m.want(exitUsage, "no such file", "seal", "-r", m.receiver, m.file("absent"))
+	m.want(exitUsage, "say with which key", "open", m.file("plain"))
+	m.want(exitFailed, "is no sealed message", "open", "-i", m.key, m.file("plain"))
+	m.put("empty", nil)
+	m.want(exitFailed, "its end is missing", "open", "-i", m.key, m.file("empty"))
+}
+
+// TestKeygenAdd adds an encryption key to a file of an older version's.
+func TestKeygenAdd(t *testing.T) {
+	m := newMailbox(t)
+	text, err := os.ReadFile(m.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := []byte("-----END PRIVATE KEY-----\n")
+	old := text[:bytes.Index(text, end)+len(end)-1] // without the last newline
+	m.put("old", old)
+	m.want(exitUsage, "keygen --add", "recipient", m.file("old"))
+	m.want(0, "", "keygen", "--add", "-o", m.file("old"))
+	m.want(exitUsage, "has a key for messages already", "keygen", "--add", "-o", m.file("old"))
+	if pin := strings.TrimSpace(m.want(0, "", "pin", m.file("old"))); pin != m.pin {
+		t.Errorf("the pin is %s, and was %s", pin, m.pin)
+	}
+	receiver := strings.TrimSpace(m.want(0, "", "recipient", m.file("old")))
+	m.want(0, "", "seal", "-r", receiver, "-o", m.file("sealed"), m.file("plain"))
+	m.want(0, "", "open", "-i", m.file("old"), "-o", m.file("out"), m.file("sealed"))
+	m.same("out")
+}
+
+// TestSealCertificate seals for the certificate of a key.
+func TestSealCertificate(t *testing.T) {
+	m := newMailbox(t)
+	m.put("cert.pem", []byte(m.want(0, "", "recipient", "--certificate", m.key)))
+	m.want(0, "", "seal", "-r", m.file("cert.pem"), "-o", m.file("sealed"), m.file("plain"))
+	m.want(0, "", "open", "-i", m.key, "-o", m.file("out"), m.file("sealed"))
+	m.same("out")
+}
+
+// TestAge exchanges files with the age tool.
+func TestAge(t *testing.T) {
+	age, err := exec.LookPath("age")
+	if err != nil {
+		if os.Getenv("MAYFLY_REQUIRE_PEERS") == "1" {
+			t.Fatal("age is not installed, and MAYFLY_REQUIRE_PEERS is set")
+		}
+		t.Skip("age is not installed")
+	}
+	run := func(name string, args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(bounded(t), name, args...).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", strings.Join(args, " "), err)
+		}
+		return string(out)
+	}
+	m := newMailbox(t)
+	theirs := strings.TrimSpace(m.want(0, "", "recipient", "--age", m.key))
+	run(age, "-r", theirs, "-o", m.file("sealed"), m.file("plain"))
+	m.want(0, "", "open", "-i", m.key, "-o", m.file("out"), m.file("sealed"))
+	m.same("out")
+
+	k, err := message.LoadKey(m.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.put("identity", []byte(k.AgeIdentity()+"\n"))
+	m.want(0, "", "seal", "--age", "-r", m.receiver, "-o", m.file("sealed"), m.file("plain"))
+	if out := run(age, "-d", "-i", m.file("identity"), m.file("sealed")); out != string(m.plain) {
+		t.Error("age reads something else")
+	}
+}

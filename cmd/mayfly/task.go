@@ -1,0 +1,165 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// A task reads one file, or standard input, and writes another, or standard output.
+type task struct {
+	in   *os.File // nil: not a file
+	r    io.Reader
+	name string // of the input, for errors
+	size int64  // of the input, 0 if it is not known
+
+	w      io.Writer
+	temp   *os.File // nil: standard output
+	target string
+}
+
+// newTask opens the files of a command. "" and "-" are standard input and output.
+func newTask(ctx context.Context, from, to string, stdin io.Reader, stdout io.Writer) (*task, error) {
+	t := &task{r: stdin, name: "standard input", w: stdout, target: to}
+	if from != "" && from != "-" {
+		f, err := os.Open(from)
+		if err != nil {
+			return nil, err
+		}
+		t.in, t.r, t.name = f, f, from
+	} else if f, ok := stdin.(*os.File); ok {
+		t.r = f
+	}
+	if f, ok := t.r.(*os.File); ok {
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			t.size = info.Size()
+		}
+	}
+	if to != "" && to != "-" {
+		// Beside the target, and in its place only when all of it is written.
+		f, err := os.CreateTemp(filepath.Dir(to), ".mayfly-*")
+		if err != nil {
+			t.abandon()
+			return nil, err
+		}
+		t.temp, t.w = f, f
+	}
+	t.r = interruptible(ctx, t.r)
+	return t, nil
+}
+
+// finish puts the output in its place.
+func (t *task) finish() error {
+	defer t.abandon()
+	if t.temp == nil {
+		return nil
+	}
+	mode := fs.FileMode(0o600)
+	if old, err := os.Stat(t.target); err == nil {
+		mode = old.Mode().Perm()
+	}
+	name := t.temp.Name()
+	err := errors.Join(t.temp.Chmod(mode), t.temp.Sync(), t.temp.Close())
+	if err == nil {
+		err = os.Rename(name, t.target)
+	}
+	if err != nil {
+		_ = os.Remove(name)
+	}
+	t.temp = nil
+	return err
+}
+
+// abandon closes the files, and removes an output that is not finished.
+func (t *task) abandon() {
+	if t.in != nil {
+		_ = t.in.Close()
+	}
+	if t.temp != nil {
+		_ = t.temp.Close()
+		_ = os.Remove(t.temp.Name())
+		t.temp = nil
+	}
+}
+
+// fail says what went wrong with the input.
+func (t *task) fail(err error) error {
+	return connectionError{fmt.Errorf("%s: %s", t.name, strings.TrimPrefix(err.Error(), "message: "))}
+}
+
+// interruptible returns a reader that fails once ctx is done, and that can be sought
+// in if r can.
+func interruptible(ctx context.Context, r io.Reader) io.Reader {
+	stop := &interruptReader{ctx, r}
+	if s, ok := r.(io.ReadSeeker); ok {
+		return &struct {
+			io.Reader
+			io.Seeker
+		}{stop, s}
+	}
+	return stop
+}
+
+type interruptReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (i *interruptReader) Read(p []byte) (int, error) {
+	if err := i.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return i.r.Read(p)
+}
+
+// A progress writer says how far it is, where anybody sees that and it takes long.
+type progress struct {
+	w     io.Writer
+	out   io.Writer // nil: nobody sees it
+	total int64
+	done  int64
+	next  time.Time
+}
+
+const progressEvery = 200 * time.Millisecond
+
+func newProgress(w, stderr io.Writer, total int64) *progress {
+	p := &progress{w: w, total: total, next: time.Now().Add(5 * progressEvery)}
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		p.out = stderr
+	}
+	return p
+}
+
+func (p *progress) Write(b []byte) (int, error) {
+	n, err := p.w.Write(b)
+	p.done += int64(n)
+	if now := time.Now(); p.out != nil && now.After(p.next) {
+		p.next = now.Add(progressEvery)
+		if p.total > 0 {
+			fmt.Fprintf(p.out, "\r%3d %% of %d MiB", min(100, 100*p.done/p.total), p.total>>20)
+		} else {
+			fmt.Fprintf(p.out, "\r%d MiB", p.done>>20)
+		}
+	}
+	return n, err
+}
+
+// end wipes the line.
+func (p *progress) end() {
+	if p.out != nil {
+		fmt.Fprint(p.out, "\r\x1b[K")
+	}
+}

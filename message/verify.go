@@ -1,0 +1,235 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package message
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/subtle"
+	"crypto/x509"
+	"encoding/asn1"
+	"errors"
+	"hash"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/internal/cms"
+	"github.com/mayfly-tls/mayfly/internal/credential"
+)
+
+// A Signature says who has signed a message. It has been verified with the key that
+// it names; whose key that is, the pin says, or a chain that is yet to be verified.
+type Signature struct {
+	Pin mayfly.Pin
+	Key crypto.PublicKey
+
+	// Certificate is the signer's; an Identity has signed its own. Others that came
+	// with the message are in Certificates, in no order. Nobody has verified any.
+	Certificate  *x509.Certificate
+	Certificates []*x509.Certificate
+
+	// Time is when the signer says to have signed; the zero Time if it does not.
+	Time time.Time
+}
+
+// SignedBy returns a function for OpenOptions.Accept that takes the signatures of keys
+// with one of these pins.
+func SignedBy(pins ...mayfly.Pin) func(*Signature) error {
+	pins = slices.Clone(pins)
+	return func(s *Signature) error {
+		found := 0
+		for _, p := range pins {
+			found |= subtle.ConstantTimeCompare(p[:], s.Pin[:])
+		}
+		if found == 0 {
+			return because(ErrNotAuthentic, "it is signed, but by nobody who is accepted")
+		}
+		return nil
+	}
+}
+
+// SignedUnder returns a function for OpenOptions.Accept that takes the signatures of
+// certificates with a chain to roots that is valid at a time, for e-mail protection
+// or for any purpose. Who the certificate names is for the caller to check.
+func SignedUnder(roots *x509.CertPool, at time.Time) func(*Signature) error {
+	return func(s *Signature) error {
+		pool := x509.NewCertPool()
+		for _, c := range s.Certificates {
+			pool.AddCert(c)
+		}
+		_, err := s.Certificate.Verify(x509.VerifyOptions{
+			Roots: roots, Intermediates: pool, CurrentTime: at,
+			KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+		})
+		if err != nil { // its text is full of names that the signer chose
+			return because(ErrNotAuthentic, "it is signed, but no accepted authority stands behind the signer's certificate")
+		}
+		return nil
+	}
+}
+
+const maxCertificates = 10 // in one message
+
+// verify reads a SignedData, verifies its signature, and returns a source of what is
+// signed. The source must be one that does not change, or whose changes are errors.
+func verify(src source, bare bool) (*Signature, source, error) {
+	r, err := src()
+	if err != nil {
+		return nil, nil, unsigned(err, bare)
+	}
+	d := cms.NewDecoder(r)
+	signed, c, err := cms.ReadSigned(d, bare)
+	if err != nil {
+		return nil, nil, unsigned(err, bare)
+	}
+	digests := make(map[crypto.Hash]hash.Hash)
+	var all []io.Writer
+	for _, a := range signed.Digests {
+		if h := hashByID(a.ID); h != 0 && digests[h] == nil {
+			digests[h] = h.New()
+			all = append(all, digests[h])
+		}
+	}
+	if _, err := io.CopyBuffer(io.MultiWriter(all...), c.Pass(d), make([]byte, 64<<10)); err != nil {
+		return nil, nil, err
+	}
+	if err := signed.ReadTail(d, bare); err != nil {
+		return nil, nil, err
+	}
+	s, err := verifySigner(signed, digests)
+	if err != nil {
+		return nil, nil, err
+	}
+	again := func() (io.Reader, error) {
+		r, err := src.from(c.Offset)
+		if err != nil {
+			return nil, err
+		}
+		return c.Reader(r), nil
+	}
+	return s, again, nil
+}
+
+// unsigned is the error of something that should be a signed mail, and is none at all.
+func unsigned(err error, bare bool) error {
+	for _, e := range []error{ErrDamaged, ErrTruncated, ErrUnsupported, cms.ErrSyntax, cms.ErrTruncated, cms.ErrContentType} {
+		if !bare && errors.Is(err, e) {
+			return ErrNotSigned
+		}
+	}
+	return err
+}
+
+// verifySigner is RFC 5652, Section 5.6. It wants signed attributes: without them, a
+// signature of something else (of a TLS handshake, of attributes) could be passed off
+// as one of a message.
+func verifySigner(signed *cms.Signed, digests map[crypto.Hash]hash.Hash) (*Signature, error) {
+	if len(signed.Signers) != 1 {
+		return nil, because(ErrUnsupported, "it does not have one signer")
+	}
+	signer := &signed.Signers[0]
+	if signer.Attrs == nil {
+		return nil, because(ErrUnsupported, "its signature has no signed attributes")
+	}
+	s, err := findSigner(signed, signer)
+	if err != nil {
+		return nil, err
+	}
+	attrs, ok := cms.ParseAttributes(signer.Attrs)
+	if !ok {
+		return nil, ErrDamaged
+	}
+	digest := digests[hashByID(signer.Digest.ID)]
+	if digest == nil {
+		return nil, because(ErrUnsupported, "its signature is made with an unknown hash")
+	}
+	if !attrs.ContentType.Equal(cms.OIDData) || subtle.ConstantTimeCompare(digest.Sum(nil), attrs.MessageDigest) != 1 ||
+		!verifyWith(s.Key, signer, signer.Attrs) {
+		return nil, because(ErrNotAuthentic, "its signature is wrong")
+	}
+	s.Time = attrs.SigningTime
+	return s, nil
+}
+
+// findSigner finds the certificate that the signer names, and checks its key.
+func findSigner(signed *cms.Signed, signer *cms.Signer) (*Signature, error) {
+	if len(signed.Certificates) > maxCertificates {
+		return nil, because(ErrTooLarge, "it holds more than ten certificates")
+	}
+	s := new(Signature)
+	for _, der := range signed.Certificates {
+		cert, err := x509.ParseCertificate(der)
+		if err != nil {
+			continue
+		}
+		byID := signer.KeyID != nil && bytes.Equal(signer.KeyID, cert.SubjectKeyId)
+		if s.Certificate != nil || !byID && !signer.Recipient.Equal(certificateID(cert)) {
+			s.Certificates = append(s.Certificates, cert)
+			continue
+		}
+		peer, err := credential.ParsePeer(credential.X509, [][]byte{der})
+		if err != nil {
+			return nil, because(ErrUnsupported, "the signer's key is of a kind or size that is not accepted")
+		}
+		s.Certificate, s.Key, s.Pin = cert, peer.Key, peer.Pin()
+	}
+	if s.Certificate == nil {
+		return nil, because(ErrUnsupported, "it is signed, but the signer's certificate is not in it")
+	}
+	if u := s.Certificate.KeyUsage; u != 0 && u&(x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment) == 0 {
+		return nil, because(ErrNotAuthentic, "the signer's certificate does not allow its key to sign")
+	}
+	return s, nil
+}
+
+// verifyWith verifies a signature of text with the algorithm that it names, which must
+// be one of the key's.
+func verifyWith(key crypto.PublicKey, s *cms.Signer, text []byte) bool {
+	digest := func(h crypto.Hash) []byte {
+		d := h.New()
+		d.Write(text)
+		return d.Sum(nil)
+	}
+	hash := hashByID(s.Digest.ID)
+	id := s.Scheme.ID
+	switch key := key.(type) {
+	case ed25519.PublicKey: // RFC 8419, Section 3.1
+		return id.Equal(cms.OIDEd25519) && s.Scheme.Parameters == nil && hash == crypto.SHA512 &&
+			ed25519.Verify(key, text, s.Signature)
+	case *ecdsa.PublicKey: // RFC 5753, Section 2.1
+		want := map[crypto.Hash]asn1.ObjectIdentifier{
+			crypto.SHA256: cms.OIDECDSAWithSHA256, crypto.SHA384: cms.OIDECDSAWithSHA384, crypto.SHA512: cms.OIDECDSAWithSHA512,
+		}[hash]
+		return want != nil && id.Equal(want) && ecdsa.VerifyASN1(key, digest(hash), s.Signature)
+	case *rsa.PublicKey: // RFC 4056, Section 3
+		var p pssParams
+		rest, err := asn1.Unmarshal(s.Scheme.Parameters, &p)
+		if !id.Equal(cms.OIDRSASSAPSS) || err != nil || len(rest) > 0 || p.Trailer != 1 || p.Salt < 0 ||
+			hash == 0 || hashByID(p.Hash.Algorithm) != hash || !p.MGF.Algorithm.Equal(cms.OIDMGF1) {
+			return false
+		}
+		mgf, ok := cms.ParseAlgorithm(p.MGF.Parameters.FullBytes)
+		return ok && hashByID(mgf.ID) == hash &&
+			rsa.VerifyPSS(key, hash, digest(hash), s.Signature, &rsa.PSSOptions{SaltLength: p.Salt, Hash: hash}) == nil
+	}
+	return false
+}
+
+func hashByID(id asn1.ObjectIdentifier) crypto.Hash {
+	switch {
+	case id.Equal(cms.OIDSHA256):
+		return crypto.SHA256
+	case id.Equal(cms.OIDSHA384):
+		return crypto.SHA384
+	case id.Equal(cms.OIDSHA512):
+		return crypto.SHA512
+	}
+	return 0
+}
