@@ -34,6 +34,9 @@ func (c *Conn) Close() error { return c.closeWithin(closeTimeout) }
 
 // closeWithin is Close with a bound on the time that the close_notify may take.
 func (c *Conn) closeWithin(wait time.Duration) error {
+	if c.detached.Load() {
+		return nil // it is another's
+	}
 	if !c.closed.CompareAndSwap(false, true) {
 		return net.ErrClosed
 	}
@@ -50,6 +53,9 @@ func (c *Conn) closeWithin(wait time.Duration) error {
 	var lost error
 	if c.done.Load() {
 		lost = c.sayGoodbye(wait)
+	}
+	if c.detached.Load() {
+		return nil // Detach was first
 	}
 	err := c.inner.Close()
 	if c.baton.TryLock() {
@@ -120,7 +126,7 @@ func (c *Conn) drain() {
 
 // expire ends a connection at its MaxLifetime.
 func (c *Conn) expire() {
-	if c.closed.Load() {
+	if c.closed.Load() || c.detached.Load() {
 		return
 	}
 	e := localError(errLifetimeAlert)

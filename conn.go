@@ -58,9 +58,10 @@ type Conn struct {
 
 	early earlyData // guarded by both halves while the handshake runs
 
-	done   atomic.Bool           // the handshake is done; what follows is set
-	closed atomic.Bool           // Close was called
-	ended  atomic.Pointer[error] // the *AlertError that ended the connection
+	done              atomic.Bool           // the handshake is done; what follows is set
+	closed            atomic.Bool           // Close was called
+	leaving, detached atomic.Bool           // Detach was called; it has succeeded
+	ended             atomic.Pointer[error] // the *AlertError that ended the connection
 
 	lifetime *time.Timer // for MaxLifetime; nil without
 	tickets  *tickets    // a client's that wants some
@@ -332,18 +333,19 @@ func (c *Conn) handshakeError(ctx context.Context, err error) error {
 
 // complete makes the connection ready for data. Both halves are held.
 func (c *Conn) complete() {
-	summary, resumption := c.machine.Summary(), c.machine.Resumption()
-	c.early.accepted = summary.EarlyData
-	c.tickets = c.intro.newTicketTaker(summary)
+	resumption := c.machine.Resumption()
+	c.intro.learn()
+	c.early.accepted = c.intro.known.EarlyData
+	c.tickets = c.intro.newTicketTaker()
 	var tickets []byte
 	if c.intro.settings.server {
-		tickets = c.intro.newTickets(summary, resumption)
+		tickets = c.intro.newTickets(resumption)
 	}
 	if c.tickets == nil {
 		resumption.Wipe()
 		resumption = nil
 	}
-	c.intro.seal(summary)
+	c.intro.seal()
 	c.settings = c.intro.settings // GetConfig may have chosen others
 	c.out.sealer.SetPadding(c.settings.Padding)
 	c.in.receiver, c.out.sender = c.machine.Split()
@@ -351,19 +353,24 @@ func (c *Conn) complete() {
 	c.machine = nil
 	c.took = time.Since(c.started)
 	c.out.rekey = rekeyState{policy: c.settings.Rekey.withDefaults(), since: time.Now()}
+	c.tell().handshakeDone(c.handshakeInfo(nil))
+	c.live()
+	if c.settings.server {
+		c.greet(tickets)
+	}
+}
+
+// live begins the life of a connection that is ready for data.
+func (c *Conn) live() {
 	if d := c.settings.MaxLifetime; d > 0 {
 		self := weak.Make(c) // a connection that was dropped is not kept
-		c.lifetime = time.AfterFunc(d, func() {
+		c.lifetime = time.AfterFunc(d-time.Since(c.started), func() {
 			if c := self.Value(); c != nil {
 				c.expire()
 			}
 		})
 	}
-	c.tell().handshakeDone(c.handshakeInfo(nil))
 	c.done.Store(true)
-	if c.settings.server {
-		c.greet(tickets)
-	}
 }
 
 // greet sends the client a first record: that is how a client whose
@@ -542,7 +549,10 @@ func (c *Conn) SetDeadline(t time.Time) error {
 
 // SetReadDeadline sets the deadline of Read, and of a handshake's reading.
 func (c *Conn) SetReadDeadline(t time.Time) error {
-	if c.closed.Load() {
+	switch {
+	case c.detached.Load():
+		return ErrDetached
+	case c.closed.Load():
 		return net.ErrClosed
 	}
 	return c.deadlines.read.setCaller(t)
@@ -551,7 +561,10 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 // SetWriteDeadline sets the deadline of Write, Flush, CloseWrite and of a
 // handshake's writing.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
-	if c.closed.Load() {
+	switch {
+	case c.detached.Load():
+		return ErrDetached
+	case c.closed.Load():
 		return net.ErrClosed
 	}
 	return c.deadlines.write.setCaller(t)

@@ -4,6 +4,11 @@
 
 package mayfly
 
+import (
+	"github.com/mayfly-tls/mayfly/internal/wire"
+	"github.com/mayfly-tls/mayfly/record"
+)
+
 // AlterTicket alters a session's ticket.
 func AlterTicket(s *Session, f func([]byte) []byte) { s.state.Ticket = f(s.state.Ticket) }
 
@@ -13,3 +18,36 @@ func CopySession(s *Session) *Session {
 	state.Secret = state.Secret.Clone()
 	return &Session{&state}
 }
+
+// SessionWiped reports whether nothing is left of a session's secret.
+func SessionWiped(s *Session) bool { return s.state.Secret.Len() == 0 }
+
+// RingSize is how many ticket keys a Listener holds of its own.
+func RingSize(l *Listener) int {
+	l.ring.mu.Lock()
+	defer l.ring.mu.Unlock()
+	return len(l.ring.keys)
+}
+
+// SendTickets has a server send tickets, that are good for nothing, in one record each.
+func SendTickets(c *Conn, n int) error {
+	for range n {
+		ticket := &wire.NewSessionTicket{Lifetime: 3600, Nonce: []byte{9}, Ticket: []byte("nothing")}
+		c.out.mu.Lock()
+		err := c.queue(record.Handshake, ticket.Marshal())
+		if err == nil {
+			err = c.flush()
+		}
+		c.unlockOut()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TicketOf is a session's ticket.
+func TicketOf(s *Session) []byte { return s.state.Ticket }
+
+// SecretOf is a session's secret.
+func SecretOf(s *Session) []byte { return s.state.Secret.Bytes() }

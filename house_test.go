@@ -26,7 +26,7 @@ const module = "github.com/mayfly-tls/mayfly"
 // imports says who may import whom of this module, and what else from outside the
 // standard library. "" is the root package. It is the table of DESIGN.md.
 var imports = map[string][]string{
-	"":                    {"handshake", "record", "internal/alert", "internal/credential", "internal/kex", "internal/resumption", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
+	"":                    {"handshake", "record", "internal/alert", "internal/credential", "internal/handover", "internal/kex", "internal/resumption", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
 	"handshake":           {"transcript", "internal/alert", "internal/credential", "internal/kex", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
 	"record":              {"internal/alert", "internal/suite", "internal/volatile"},
 	"transcript":          {"internal/volatile"},
@@ -34,6 +34,7 @@ var imports = map[string][]string{
 	"internal/schedule":   {"internal/suite", "internal/volatile", "golang.org/x/crypto/hkdf"},
 	"internal/credential": {"internal/alert", "internal/volatile", "golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
 	"internal/kex":        {"internal/alert", "internal/volatile"},
+	"internal/handover":   {"internal/volatile", "golang.org/x/crypto/cryptobyte"},
 	"internal/resumption": {"internal/credential", "internal/schedule", "internal/suite", "internal/volatile", "golang.org/x/crypto/cryptobyte"},
 	"internal/suite":      {"internal/volatile", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/sys/cpu"},
 	"internal/alert":      {},
@@ -54,7 +55,7 @@ var imports = map[string][]string{
 
 // withoutIO are the packages that read no clock, start no goroutine and touch no
 // socket.
-var withoutIO = []string{"handshake", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap"}
+var withoutIO = []string{"handshake", "internal/handover", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap"}
 
 // values are packages of types alone, which stand below others that do more.
 var values = []string{"net/netip", "log/slog"}

@@ -137,7 +137,7 @@ func (l *pskList) judge(_ context.Context, facts judgeFacts, p *credential.Peer)
 	if err := wantsKey(p); err != nil {
 		return Peer{}, err
 	}
-	return keyHolder(p, l.byIdentity[wireIdentity{facts.Server, string(p.PSKIdentity)}])
+	return keyHolder(facts, l.byIdentity[wireIdentity{facts.Server, string(p.PSKIdentity)}])
 }
 
 type pskLookup struct {
@@ -176,15 +176,15 @@ func (l *pskLookup) judge(ctx context.Context, facts judgeFacts, p *credential.P
 	}
 	if used := facts.Key; used != nil {
 		if used.source != l {
-			return keyHolder(p, nil)
+			return keyHolder(facts, nil)
 		}
-		return keyHolder(p, used.PresharedKey)
+		return keyHolder(facts, used.PresharedKey)
 	}
 	k, err := l.find(ctx, p.PSKIdentity)
 	if err != nil {
 		return Peer{}, err
 	}
-	return keyHolder(p, k)
+	return keyHolder(facts, k)
 }
 
 // offerOf reads an identity: what is not that of an imported key with names is
@@ -220,12 +220,13 @@ func wantsKey(p *credential.Peer) error {
 	return nil
 }
 
-// keyHolder says who a peer is that holds k, which is nil if that is not welcome.
-func keyHolder(p *credential.Peer, k *PresharedKey) (Peer, error) {
-	if k == nil {
+// keyHolder says who a peer is that holds k, which is nil if that is not welcome, and
+// may have been wiped since.
+func keyHolder(facts judgeFacts, k *PresharedKey) (Peer, error) {
+	if !k.held().has(facts.Server, nil) {
 		return Peer{}, refuse(byList, "its pre-shared key is not on the list", nil)
 	}
-	return Peer{Kind: PSK, PSKIdentity: []byte(k.Identity()), Name: k.held().peer}, nil
+	return Peer{Kind: PSK, PSKIdentity: []byte(k.Identity()), Name: k.held().peer, Resumed: facts.Resumed}, nil
 }
 
 // takesPSKsAlone reports whether p accepts nobody without a pre-shared key.

@@ -333,6 +333,9 @@ func (c *Conn) readError(err error) error {
 	case c.ended.Load() != nil:
 		// The write path has ended the connection, and woken this Read.
 	case isTimeout(err):
+		if c.leaving.Load() {
+			return ErrDetached
+		}
 		return os.ErrDeadlineExceeded
 	}
 	return c.fail(err)

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
@@ -48,17 +49,36 @@ const ticketPurpose = "ticket"
 // errSlow is how a store fails that does not answer.
 var errSlow = errors.New("mayfly: the store did not answer in time")
 
+// waiting counts the calls of a store that have not come back.
+type waiting struct{ n atomic.Int32 }
+
+// begin counts one more, and reports whether there are no more than limit.
+func (w *waiting) begin(limit int32) bool {
+	if w.n.Add(1) > limit {
+		w.n.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (w *waiting) end() { w.n.Add(-1) }
+
 // ask waits for a store of the application's, but no longer than storeTimeout. What
 // comes after that is given to late.
-func ask[T any](ctx context.Context, f func(context.Context) (T, error), late func(T)) (T, error) {
+func ask[T any](ctx context.Context, w *waiting, f func(context.Context) (T, error), late func(T)) (T, error) {
 	type answer struct {
 		v   T
 		err error
+	}
+	var zero T
+	if !w.begin(maxWaiting) {
+		return zero, errSlow
 	}
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
 	answered := make(chan answer, 1)
 	go func() {
+		defer w.end()
 		v, err := f(ctx)
 		answered <- answer{v, err}
 	}()
@@ -67,7 +87,6 @@ func ask[T any](ctx context.Context, f func(context.Context) (T, error), late fu
 		return a.v, a.err
 	case <-ctx.Done():
 		go func() { late((<-answered).v) }()
-		var zero T
 		return zero, errSlow
 	}
 }
@@ -78,7 +97,10 @@ func ask[T any](ctx context.Context, f func(context.Context) (T, error), late fu
 func (i *introduction) sessionName() string {
 	name := canonicalName(i.settings.ServerName)
 	if name == "" {
-		name = "address " + i.remote.Network() + " " + i.remote.String()
+		name = "address"
+		if i.remote != nil {
+			name += " " + i.remote.Network() + " " + i.remote.String()
+		}
 	}
 	if len(i.settings.own) == 0 {
 		return name
@@ -127,7 +149,7 @@ func (i *introduction) takeSession() (*Session, error) {
 	if cache, ok := i.settings.Sessions.(*SessionCache); ok {
 		return cache.Take(i.ctx, name)
 	}
-	return ask(i.ctx, func(ctx context.Context) (*Session, error) { return i.settings.Sessions.Take(ctx, name) },
+	return ask(i.ctx, i.settings.waiting, func(ctx context.Context) (*Session, error) { return i.settings.Sessions.Take(ctx, name) },
 		func(late *Session) { late.Wipe() })
 }
 
@@ -171,7 +193,7 @@ func (i *introduction) findSession(offer handshake.Offer) (*handshake.PSK, error
 		if key == nil || !key.key.Mine(offer.Identity) {
 			continue
 		}
-		text, err := key.key.Open(offer.Identity, ticketPurpose, i.settings.Service)
+		text, err := key.key.Open(offer.Identity, ticketPurpose, i.settings.ticketService())
 		if err != nil {
 			return nil, nil
 		}
@@ -208,7 +230,7 @@ func (i *introduction) ticketSealers() []*SealingKey {
 		if ring, ok := s.ticketKeys.(*rotatingKeys); ok {
 			i.sealers, err = ring.Keys(i.ctx)
 		} else {
-			i.sealers, err = ask(i.ctx, s.ticketKeys.Keys, func([]*SealingKey) {})
+			i.sealers, err = ask(i.ctx, s.waiting, s.ticketKeys.Keys, func([]*SealingKey) {})
 		}
 		if err != nil {
 			i.sealers = nil
@@ -244,14 +266,18 @@ func (i *introduction) wantedTickets(request *wire.TicketRequest, resumed bool) 
 }
 
 // newTickets makes the NewSessionTicket messages of a server (RFC 9846, Section 4.7.1).
-func (i *introduction) newTickets(m handshake.Summary, secret *schedule.Resumption) []byte {
+func (i *introduction) newTickets(secret *schedule.Resumption) []byte {
+	m := i.known
+	if secret == nil || !m.PSKModes {
+		return nil
+	}
 	keys := i.ticketSealers()
-	if secret == nil || len(keys) == 0 || keys[0] == nil || !m.PSKModes {
+	if len(keys) == 0 || keys[0] == nil {
 		return nil
 	}
 	var messages []byte
-	for n := range i.wantedTickets(m.Tickets, resumed(m) != nil) {
-		message, err := i.newTicket(m, secret, keys[0], []byte{byte(n)})
+	for n := range i.wantedTickets(m.Tickets, m.resumed) {
+		message, err := i.newTicket(secret, keys[0], []byte{byte(n)})
 		if err != nil {
 			i.sessionError("seal", err)
 			return messages
@@ -261,10 +287,10 @@ func (i *introduction) newTickets(m handshake.Summary, secret *schedule.Resumpti
 	return messages
 }
 
-func (i *introduction) newTicket(m handshake.Summary, secret *schedule.Resumption, key *SealingKey, nonce []byte) ([]byte, error) {
-	s := i.settings
-	state := i.remember(m)
-	state.ServerName = canonicalName(m.ServerName)
+func (i *introduction) newTicket(secret *schedule.Resumption, key *SealingKey, nonce []byte) ([]byte, error) {
+	s, state := i.settings, *i.known.memory
+	state.Issued, state.Own = s.now(), [32]byte{}
+	state.ServerName = canonicalName(i.known.ServerName)
 	state.Lifetime = min(s.tickets.Lifetime, state.Authenticated.Add(s.tickets.MaxAge).Sub(s.now())).Truncate(time.Second)
 	if state.Lifetime <= 0 {
 		return nil, nil // the peer has to prove its key again soon
@@ -284,7 +310,7 @@ func (i *introduction) newTicket(m handshake.Summary, secret *schedule.Resumptio
 	if text.Len() == 0 || text.Len()+resumption.Overhead > maxTicketLen {
 		return nil, errors.New("mayfly: the peer's certificates are too large for a ticket")
 	}
-	sealed, err := key.key.Seal(i.random(), text.Bytes(), ticketPurpose, s.Service)
+	sealed, err := key.key.Seal(i.random(), text.Bytes(), ticketPurpose, s.ticketService())
 	if err != nil {
 		return nil, fmt.Errorf("mayfly: a ticket cannot be sealed: %w", err)
 	}
@@ -296,8 +322,10 @@ func (i *introduction) newTicket(m handshake.Summary, secret *schedule.Resumptio
 // remember is what both sides keep of a handshake that is done, but for what belongs
 // to one ticket.
 func (i *introduction) remember(m handshake.Summary) *resumption.State {
-	now := i.settings.now()
-	state := &resumption.State{Suite: m.Suite, ALPN: m.ALPN, Issued: now, Authenticated: now}
+	state := &resumption.State{Suite: m.Suite, ALPN: m.ALPN, Authenticated: i.settings.now()}
+	if c := m.OwnCredential; c != nil {
+		state.Own = pinOfCredential(c)
+	}
 	switch before := resumed(m); {
 	case before != nil:
 		state.Authenticated = before.state.Authenticated

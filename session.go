@@ -58,7 +58,7 @@ func (s *Session) Pin() (Pin, bool) {
 
 // Wipe destroys the session. It may be called again.
 func (s *Session) Wipe() {
-	if s != nil {
+	if s != nil && s.state != nil {
 		s.state.Wipe()
 	}
 }
@@ -86,8 +86,10 @@ func (s Session) LogValue() slog.Value { return slog.StringValue(redactedSession
 // connection.
 type SessionStore interface {
 	// Put stores a session under a name, which is no secret: it is made of the
-	// server's name and of who the client is. The store owns s from then on. There
-	// may be several sessions of one name.
+	// server's name and of who the client is. The store owns s from then on, unless it
+	// returns an error, which destroys s. There may be several sessions of one name.
+	// At most eight calls for one connection are under way at a time, and what comes
+	// beside them is not stored.
 	Put(ctx context.Context, name string, s *Session) error
 
 	// Take takes a session of that name out of the store, the newest if there are
@@ -120,6 +122,9 @@ func NewSessionCache(capacity int) *SessionCache {
 
 // Put stores a session. The oldest one is wiped where there is no room.
 func (c *SessionCache) Put(_ context.Context, name string, s *Session) error {
+	if s == nil || s.state == nil {
+		return configError("a SessionCache was given no Session")
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.entries) >= c.capacity {

@@ -24,11 +24,56 @@ import (
 // was read and is damaged, is no file of SaveSessions, or was sealed under another key.
 var ErrSessionFile = errors.New("mayfly: the file of sessions cannot be opened")
 
-// The beginning of a file of sessions, and what it is sealed for.
+// The beginning of a file of sessions, and what that and a single one are sealed for.
 const (
 	sessionMagic   = "mayfly sessions 1\n"
-	sessionPurpose = "session file"
+	filePurpose    = "session file"
+	sessionPurpose = "session"
 	maxSessionFile = 64 << 20
+)
+
+// ErrSession is in the chain of an error (errors.Is) of OpenSession.
+var ErrSession = errors.New("mayfly: the session cannot be opened")
+
+// Seal writes a session for a SessionStore that keeps it elsewhere, under the name that
+// the store was given. s stays as it is: the store wipes it.
+func (s *Session) Seal(key *SealingKey, name string) ([]byte, error) {
+	if key == nil {
+		return nil, errNoSealingKey
+	}
+	text := s.state.Marshal()
+	defer text.Wipe()
+	if text.Len() == 0 {
+		return nil, errLargeSession
+	}
+	sealed, err := key.key.Seal(rand.Reader, text.Bytes(), sessionPurpose, name)
+	if err != nil {
+		return nil, fmt.Errorf("mayfly: the session cannot be sealed: %w", err)
+	}
+	return sealed, nil
+}
+
+// OpenSession reads a session that Seal has written under the same name and key. Its
+// error is ErrSession.
+func OpenSession(key *SealingKey, name string, sealed []byte) (*Session, error) {
+	if key == nil {
+		return nil, errNoSealingKey
+	}
+	text, err := key.key.Open(sealed, sessionPurpose, name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it is damaged, or the key or the name is another one", ErrSession)
+	}
+	defer text.Wipe()
+	state, err := resumption.Parse(text.Bytes())
+	if err != nil {
+		return nil, fmt.Errorf("%w: it is of another version", ErrSession)
+	}
+	return &Session{state}, nil
+}
+
+var (
+	errNoSealingKey = configError("sessions are sealed under a key: give a SealingKey, of NewSealingKey")
+	errLargeSession = errors.New("mayfly: a session is too large to be saved")
 )
 
 // SaveSessions writes the sessions of a cache to a file, sealed under key, for
@@ -36,12 +81,18 @@ const (
 // its owner alone. The cache keeps the sessions; a program that goes on using them
 // should save again, so that none is used twice.
 func SaveSessions(path string, key *SealingKey, cache *SessionCache) error {
+	switch {
+	case key == nil:
+		return errNoSealingKey
+	case cache == nil:
+		return configError("SaveSessions was given no SessionCache")
+	}
 	text, err := cache.marshal()
 	if err != nil {
 		return err
 	}
 	defer text.Wipe()
-	sealed, err := key.key.Seal(rand.Reader, text.Bytes(), sessionPurpose, "")
+	sealed, err := key.key.Seal(rand.Reader, text.Bytes(), filePurpose, "")
 	if err != nil {
 		return fmt.Errorf("mayfly: the sessions cannot be sealed: %w", err)
 	}
@@ -53,6 +104,9 @@ func SaveSessions(path string, key *SealingKey, cache *SessionCache) error {
 // fs.ErrNotExist) holds, a damaged one ErrSessionFile: either way a new cache serves as
 // well, at the price of full handshakes. The file is left as it is.
 func LoadSessions(path string, key *SealingKey, capacity int) (*SessionCache, error) {
+	if key == nil {
+		return nil, errNoSealingKey
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("mayfly: the file of sessions: %w", err)
@@ -66,7 +120,7 @@ func LoadSessions(path string, key *SealingKey, capacity int) (*SessionCache, er
 	if !ok || len(b) > maxSessionFile {
 		return nil, fmt.Errorf("%w: %s is not one", ErrSessionFile, path)
 	}
-	text, err := key.key.Open(sealed, sessionPurpose, "")
+	text, err := key.key.Open(sealed, filePurpose, "")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s is damaged, or the key is another one", ErrSessionFile, path)
 	}
@@ -92,7 +146,7 @@ func (c *SessionCache) marshal() (*volatile.Secret, error) {
 	n := 0
 	for i, e := range c.entries {
 		if states[i] = e.session.state.Marshal(); states[i] == nil {
-			return nil, errors.New("mayfly: a session is too large to be saved")
+			return nil, errLargeSession
 		}
 		n += 2 + len(e.name) + 3 + states[i].Len()
 	}
@@ -104,7 +158,7 @@ func (c *SessionCache) marshal() (*volatile.Secret, error) {
 	}
 	if _, err := b.Bytes(); err != nil {
 		out.Wipe()
-		return nil, errors.New("mayfly: a session is too large to be saved")
+		return nil, errLargeSession
 	}
 	return out, nil
 }

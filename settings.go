@@ -35,6 +35,8 @@ type settings struct {
 	replay      ReplayGuard // nil: no early data is accepted
 	tickets     TicketPolicy
 	ticketKeys  TicketKeys // nil: no tickets
+	keysShared  bool       // by servers that may have other keys of their own
+	waiting     *waiting   // for TicketKeys and Sessions
 	confirm     bool       // Dialer.Confirm: servers that send tickets are to send them
 }
 
@@ -44,7 +46,7 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 	if c == nil {
 		c = new(Config)
 	}
-	s := &settings{Config: *c.Clone(), server: server}
+	s := &settings{Config: *c.Clone(), server: server, waiting: new(waiting)}
 	for _, step := range []func() error{s.checkRole, s.checkNumbers, s.settleSuites, s.settleGroups, s.settleCredentials} {
 		if err := step(); err != nil {
 			return nil, err
@@ -81,13 +83,28 @@ func (s *settings) settleReplay() {
 // inherit takes over, in the settings of one handshake, what must outlive it and was
 // not set.
 func (s *settings) inherit(outer *settings) {
+	s.waiting = outer.waiting
 	if s.TicketKeys != nil {
 		return
 	}
-	s.ticketKeys = outer.ticketKeys
+	s.ticketKeys, s.keysShared = outer.ticketKeys, true
 	if s.Replay == nil && s.replay != nil {
 		s.replay = outer.replay
 	}
+}
+
+// ticketService is what tickets are sealed for. Where several Configs have come by the
+// same keys without anybody saying that they are one server, the keys that they show
+// tell them apart: a client that accepts one of them must not be led to another.
+func (s *settings) ticketService() string {
+	if !s.keysShared {
+		return s.Service
+	}
+	service := append([]byte(s.Service), 0)
+	for _, pin := range s.own {
+		service = append(service, pin[:]...)
+	}
+	return string(service)
 }
 
 // checkRole refuses what belongs to the other role.

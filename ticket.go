@@ -9,7 +9,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/wire"
@@ -20,19 +19,17 @@ type tickets struct {
 	settings *settings
 	name     string            // that sessions are stored under
 	memory   *resumption.State // of the handshake, without what belongs to a ticket
+	putting  waiting
 }
 
 // newTicketTaker returns nil for those who want no tickets.
-func (i *introduction) newTicketTaker(m handshake.Summary) *tickets {
+func (i *introduction) newTicketTaker() *tickets {
 	if i.settings.server || i.settings.Sessions == nil {
 		return nil
 	}
-	memory := i.remember(m)
+	memory := *i.known.memory
 	memory.ServerName = canonicalName(i.settings.ServerName)
-	if c := m.OwnCredential; c != nil {
-		memory.Own = pinOfCredential(c)
-	}
-	return &tickets{i.settings, i.sessionName(), memory}
+	return &tickets{settings: i.settings, name: i.sessionName(), memory: &memory}
 }
 
 // pinOfCredential is the pin of a key of ours.
@@ -70,11 +67,20 @@ func (c *Conn) takeTicket(ticket *wire.NewSessionTicket) {
 		return
 	}
 	tell, remote := c.tell(), c.inner.RemoteAddr()
+	lost := func(err error) {
+		s.Wipe()
+		tell.sessionError(SessionErrorInfo{RemoteAddr: remote, Action: "put", Err: err})
+	}
+	if !t.putting.begin(maxPuts) {
+		lost(errSlow)
+		return
+	}
 	go func() {
+		defer t.putting.end()
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
 		if err := store.Put(ctx, t.name, s); err != nil {
-			tell.sessionError(SessionErrorInfo{RemoteAddr: remote, Action: "put", Err: err})
+			lost(err)
 		}
 	}()
 }

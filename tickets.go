@@ -123,9 +123,14 @@ type rotatingKeys struct {
 	lifetime time.Duration
 
 	mu     sync.Mutex
-	keys   []*SealingKey // the newest first
-	made   []time.Time
+	keys   []rotatingKey // the newest first
 	closed bool
+}
+
+type rotatingKey struct {
+	*SealingKey
+	made time.Time
+	end  *time.Timer // wipes it, if no handshake comes that would
 }
 
 func (r *rotatingKeys) Keys(context.Context) ([]*SealingKey, error) {
@@ -135,15 +140,25 @@ func (r *rotatingKeys) Keys(context.Context) ([]*SealingKey, error) {
 	if r.closed {
 		return nil, nil
 	}
-	if len(r.keys) == 0 || now.Sub(r.made[0]) >= ticketRotation || now.Before(r.made[0]) {
-		r.keys = append([]*SealingKey{GenerateSealingKey()}, r.keys...)
-		r.made = append([]time.Time{now}, r.made...)
+	life := ticketRotation + r.lifetime
+	if len(r.keys) == 0 || now.Sub(r.keys[0].made) >= ticketRotation || now.Before(r.keys[0].made) {
+		k := GenerateSealingKey()
+		r.keys = slices.Insert(r.keys, 0, rotatingKey{k, now, time.AfterFunc(life, k.Wipe)})
 	}
-	for n := len(r.keys) - 1; n > 0 && (now.Sub(r.made[n]) >= ticketRotation+r.lifetime || n > maxTicketKeys); n-- {
-		r.keys[n].Wipe()
-		r.keys, r.made = r.keys[:n], r.made[:n]
+	for n := len(r.keys) - 1; n > 0 && (now.Sub(r.keys[n].made) >= life || n > maxTicketKeys); n-- {
+		r.keys[n].wipe()
+		r.keys = slices.Delete(r.keys, n, n+1)
 	}
-	return slices.Clone(r.keys), nil
+	keys := make([]*SealingKey, len(r.keys))
+	for i, k := range r.keys {
+		keys[i] = k.SealingKey
+	}
+	return keys, nil
+}
+
+func (k rotatingKey) wipe() {
+	k.end.Stop()
+	k.Wipe()
 }
 
 // wipe destroys the keys for good.
@@ -151,9 +166,9 @@ func (r *rotatingKeys) wipe() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, k := range r.keys {
-		k.Wipe()
+		k.wipe()
 	}
-	r.keys, r.made, r.closed = nil, nil, true
+	r.keys, r.closed = nil, true
 }
 
 // A TicketPolicy says what tickets a server gives to clients, by which they resume the

@@ -16,6 +16,7 @@ import (
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
@@ -33,9 +34,19 @@ type introduction struct {
 	wantsEarly    bool // somebody will read early data on a server
 
 	m        *handshake.Machine
+	known    known // once the handshake is done
 	selected []Pin // of the key that a callback chose to show
 	peer     Peer
 	state    tls.ConnectionState
+}
+
+// known is what a handshake has settled.
+type known struct {
+	handshake.Summary
+	memory  *resumption.State // who the peer is, and how long ago it proved that
+	ocsp    []byte
+	scts    [][]byte
+	resumed bool
 }
 
 // machine makes the machine of this handshake.
@@ -267,21 +278,35 @@ func (i *introduction) judge(p *credential.Peer, key *usedKey, resumed bool) err
 	peer.Resumed = resumed
 	i.peer = peer
 	if s.VerifyConnection != nil {
-		if err := s.VerifyConnection(i.describe(i.m.Summary(), false)); err != nil {
+		if err := s.VerifyConnection(i.describe(false)); err != nil {
 			return alert.Wrap(alert.BadCertificate, "VerifyConnection refused the peer", err)
 		}
 	}
 	return nil
 }
 
+// learn takes over what the handshake has settled so far.
+func (i *introduction) learn() {
+	m := i.m.Summary()
+	i.known = known{Summary: m, memory: i.remember(m), resumed: resumed(m) != nil}
+	if m.Peer != nil {
+		i.known.ocsp, i.known.scts = m.Peer.OCSPResponse, m.Peer.SCTs
+	}
+}
+
 // seal ends the introduction: what was learned does not change any more.
-func (i *introduction) seal(summary handshake.Summary) {
-	i.state = i.describe(summary, true)
+func (i *introduction) seal() {
+	i.state = i.describe(true)
 	i.m, i.ctx, i.sealers = nil, nil, nil
+	i.known.Peer, i.known.PSK, i.known.OwnCredential = nil, nil, nil // memory has what is needed
 }
 
 // describe puts what is known into the standard library's type.
-func (i *introduction) describe(m handshake.Summary, complete bool) tls.ConnectionState {
+func (i *introduction) describe(complete bool) tls.ConnectionState {
+	if i.m != nil {
+		i.learn()
+	}
+	m := i.known
 	state := tls.ConnectionState{
 		Version:            tls.VersionTLS13,
 		HandshakeComplete:  complete,
@@ -290,12 +315,12 @@ func (i *introduction) describe(m handshake.Summary, complete bool) tls.Connecti
 		NegotiatedProtocol: m.ALPN,
 		ServerName:         canonicalName(m.ServerName),
 		HelloRetryRequest:  m.HelloRetry,
-		DidResume:          resumed(m) != nil,
-		VerifiedChains:     i.peer.Chains,
-		PeerCertificates:   i.peer.Certificates,
-	}
-	if m.Peer != nil {
-		state.OCSPResponse, state.SignedCertificateTimestamps = m.Peer.OCSPResponse, m.Peer.SCTs
+		DidResume:          m.resumed,
+
+		OCSPResponse:                m.ocsp,
+		SignedCertificateTimestamps: m.scts,
+		VerifiedChains:              i.peer.Chains,
+		PeerCertificates:            i.peer.Certificates,
 	}
 	return state
 }

@@ -192,6 +192,9 @@ func (c *Conn) writeError(err error) error {
 	case e != nil:
 		return *e
 	case isTimeout(err):
+		if c.leaving.Load() {
+			return ErrDetached
+		}
 		return os.ErrDeadlineExceeded
 	case errors.Is(err, record.ErrLimit):
 		return c.failOut(err)

@@ -23,6 +23,21 @@ type Receiver struct {
 	err    error // sticky
 }
 
+// ContinueReceiver and ContinueSender take over the halves of a connection whose
+// handshake was done elsewhere.
+func ContinueReceiver(role Role, secret *schedule.Traffic) *Receiver {
+	return &Receiver{role: role, secret: secret}
+}
+
+// ContinueSender is ContinueReceiver for the other half.
+func ContinueSender(secret *schedule.Traffic) *Sender { return &Sender{secret: secret} }
+
+// Traffic lends the traffic secret, for handing it on.
+func (r *Receiver) Traffic() *schedule.Traffic { return r.secret }
+
+// Traffic lends the traffic secret, for handing it on.
+func (s *Sender) Traffic() *schedule.Traffic { return s.secret }
+
 // Receive takes the peer's next message, as Machine.Receive does: a KeyUpdate or,
 // on a client, a NewSessionTicket. An error is final.
 func (r *Receiver) Receive(msg wire.Message, aligned func() (wire.Aligned, bool)) ([]Event, error) {

@@ -36,6 +36,16 @@ func (o *Opener) SetKeys(keys *suite.Keys) {
 	o.keys, o.seq = keys, 0
 }
 
+// Continue is SetKeys for keys under which others have opened seq records.
+func (o *Opener) Continue(keys *suite.Keys, seq uint64) {
+	if o.SetKeys(keys); !o.gone {
+		o.seq = seq
+	}
+}
+
+// Limit returns what SetLimit has set.
+func (o *Opener) Limit() int { return o.limit }
+
 // SetLimit sets how much a protected record may hold: content, its type and
 // padding, as our record_size_limit said (RFC 8449, Section 4).
 func (o *Opener) SetLimit(n int) { o.limit = min(max(n, 64), MaxPlaintext+1) }
@@ -101,7 +111,7 @@ func (o *Opener) open(dst, fragment, header []byte) ([]byte, error) {
 	}
 	var plain []byte
 	var err error
-	volatile.DoShallow(func() { // AEADs keep the key on the stack while they work
+	volatile.DoOften(func() { // AEADs keep the key on the stack while they work
 		o.keys.Nonce(&o.nonce, o.seq)
 		plain, err = o.keys.AEAD.Open(dst, o.nonce[:], fragment, header)
 	})

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"sync"
 
 	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/suite"
@@ -16,9 +17,12 @@ import (
 )
 
 // A Key seals. Each seal has an AEAD key of its own, derived from the Key and from
-// 32 random bytes, so that no nonce is ever used twice.
+// 32 random bytes, so that no nonce is ever used twice. It may be used, and wiped, by
+// several goroutines at once: what is being sealed is sealed under the whole key.
 type Key struct {
-	name   [nameLen]byte
+	name [nameLen]byte
+
+	mu     sync.RWMutex
 	secret *volatile.Secret
 }
 
@@ -59,15 +63,15 @@ func NewKey(secret []byte) (*Key, error) {
 // Seal returns text sealed for purpose. What is sealed for one service, any string,
 // is not opened for another.
 func (k *Key) Seal(random io.Reader, text []byte, purpose, service string) ([]byte, error) {
-	if k.secret.Len() == 0 {
-		return nil, ErrKey
-	}
 	out := make([]byte, nameLen+saltLen, len(text)+Overhead)
 	copy(out, k.name[:])
 	if _, err := io.ReadFull(random, out[nameLen:]); err != nil {
 		return nil, errRandom
 	}
 	keys := k.derive(out[nameLen:], purpose)
+	if keys == nil {
+		return nil, ErrKey
+	}
 	defer keys.Wipe()
 	volatile.DoShallow(func() { out = keys.AEAD.Seal(out, keys.IV[:], text, bound(out, service)) })
 	return out, nil
@@ -78,11 +82,14 @@ func (k *Key) Mine(sealed []byte) bool { return bytes.HasPrefix(sealed, k.name[:
 
 // Open returns what was sealed for purpose and service.
 func (k *Key) Open(sealed []byte, purpose, service string) (text *volatile.Secret, err error) {
-	if k.secret.Len() == 0 || len(sealed) < Overhead || !k.Mine(sealed) {
+	if len(sealed) < Overhead || !k.Mine(sealed) {
 		return nil, ErrOpen
 	}
 	head, body := sealed[:nameLen+saltLen], sealed[nameLen+saltLen:]
 	keys := k.derive(head[nameLen:], purpose)
+	if keys == nil {
+		return nil, ErrOpen
+	}
 	defer keys.Wipe()
 	text = volatile.New(len(body))
 	var opened []byte
@@ -97,16 +104,24 @@ func (k *Key) Open(sealed []byte, purpose, service string) (text *volatile.Secre
 // bound is what is authenticated beside the text.
 func bound(head []byte, service string) []byte { return append(slices.Clone(head), service...) }
 
-// derive makes the AEAD key of one seal.
-func (k *Key) derive(salt []byte, purpose string) *suite.Keys {
+// derive makes the AEAD key of one seal; nil of a key that was wiped.
+func (k *Key) derive(salt []byte, purpose string) (keys *suite.Keys) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if k.secret.Len() == 0 {
+		return nil
+	}
 	key := schedule.Expand(k.secret.Bytes(), "mayfly "+purpose, salt, sealer().KeyLen)
 	defer key.Wipe()
-	return sealer().NewKeys(key.Bytes(), make([]byte, suite.NonceLen))
+	volatile.DoShallow(func() { keys = sealer().NewKeys(key.Bytes(), make([]byte, suite.NonceLen)) })
+	return keys
 }
 
 // Wipe destroys the key. It may be called again, and on nil.
 func (k *Key) Wipe() {
 	if k != nil {
+		k.mu.Lock()
+		defer k.mu.Unlock()
 		k.secret.Wipe()
 	}
 }

@@ -44,7 +44,7 @@ func (x *Exporter) Export(label string, context []byte, n int) ([]byte, error) {
 	h.Write(context)
 	contextHash := h.Sum(nil)
 	out := make([]byte, n)
-	volatile.Do(func() {
+	volatile.DoShallow(func() {
 		k := newKDF(x.suite)
 		derived := k.deriveSecret(x.secret.Bytes(), label, k.emptyHash())
 		defer derived.Wipe()
@@ -53,7 +53,13 @@ func (x *Exporter) Export(label string, context []byte, n int) ([]byte, error) {
 	return out, nil
 }
 
-// Secret lends the secret, for the key log alone.
+// ContinueExporter returns an exporter secret that was another process's before. It
+// takes ownership of it.
+func ContinueExporter(s *suite.Suite, secret *volatile.Secret) *Exporter {
+	return &Exporter{suite: s, secret: secret}
+}
+
+// Secret lends the secret, for the key log and for handing it on.
 func (x *Exporter) Secret() []byte { return x.secret.Bytes() }
 
 // Wipe destroys the secret. It may be called again, and on nil.
@@ -69,11 +75,25 @@ type Resumption struct {
 	secret *volatile.Secret
 }
 
+// ContinueResumption returns a resumption secret that was another process's before. It
+// takes ownership of it.
+func ContinueResumption(s *suite.Suite, secret *volatile.Secret) *Resumption {
+	return &Resumption{suite: s, secret: secret}
+}
+
+// Secret lends the secret, for handing it on; nil on nil.
+func (r *Resumption) Secret() []byte {
+	if r == nil {
+		return nil
+	}
+	return r.secret.Bytes()
+}
+
 // PSK returns the PSK of the ticket with that nonce: RFC 9846, Section 4.7.1. The
 // caller owns it. The nonce is at most 255 bytes, as the message has it.
 func (r *Resumption) PSK(ticketNonce []byte) *volatile.Secret {
 	psk := volatile.New(r.suite.HashLen)
-	volatile.Do(func() {
+	volatile.DoShallow(func() {
 		newKDF(r.suite).expandLabel(psk.Bytes(), mustHave(r.secret), "resumption", ticketNonce)
 	})
 	return psk
@@ -90,6 +110,6 @@ func (r *Resumption) Wipe() {
 // HKDF-Expand-Label with SHA-256. The caller owns them.
 func Expand(secret []byte, label string, context []byte, n int) *volatile.Secret {
 	out := volatile.New(n)
-	volatile.Do(func() { newKDF(suite.ByID(suite.ChaCha20Poly1305)).expandLabel(out.Bytes(), secret, label, context) })
+	volatile.DoShallow(func() { newKDF(suite.ByID(suite.ChaCha20Poly1305)).expandLabel(out.Bytes(), secret, label, context) })
 	return out
 }

@@ -17,7 +17,7 @@ func Import(s *suite.Suite, epsk, identity []byte, target *suite.Suite) *volatil
 	h.Write(identity)
 	identityHash := h.Sum(nil)
 	psk := volatile.New(target.HashLen)
-	volatile.Do(func() {
+	volatile.DoShallow(func() {
 		k := newKDF(s)
 		extracted := k.extract(nil, epsk)
 		defer extracted.Wipe()

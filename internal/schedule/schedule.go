@@ -48,13 +48,13 @@ type Main struct{ stage }
 // none.
 func NewEarly(s *suite.Suite, psk []byte) *Early {
 	e := &Early{stage{kdf: newKDF(s)}}
-	volatile.Do(func() { e.secret = e.kdf.extract(nil, psk) })
+	volatile.DoShallow(func() { e.secret = e.kdf.extract(nil, psk) })
 	return e
 }
 
 // Binder returns the binder of the PSK: RFC 9846, Section 4.3.11.2.
 func (e *Early) Binder(label BinderLabel, th []byte) (binder []byte) {
-	volatile.Do(func() {
+	volatile.DoShallow(func() {
 		binderKey := e.kdf.deriveSecret(e.bytes(), string(label), e.kdf.emptyHash())
 		defer binderKey.Wipe()
 		binder = e.kdf.verifyData(binderKey.Bytes(), th)
@@ -63,16 +63,20 @@ func (e *Early) Binder(label BinderLabel, th []byte) (binder []byte) {
 }
 
 // ClientTraffic returns client_early_traffic_secret.
-func (e *Early) ClientTraffic(th []byte) *Traffic { return e.traffic("c e traffic", th) }
+func (e *Early) ClientTraffic(th []byte) *Traffic {
+	return do(func() *Traffic { return e.traffic("c e traffic", th) })
+}
 
 // Exporter returns early_exporter_secret.
-func (e *Early) Exporter(th []byte) *Exporter { return e.exporter("e exp master", th) }
+func (e *Early) Exporter(th []byte) *Exporter {
+	return do(func() *Exporter { return e.exporter("e exp master", th) })
+}
 
 // Handshake returns the next stage, to which the key exchange adds its shared
 // secret, nil if there was none. It wipes e and shared.
 func (e *Early) Handshake(shared *volatile.Secret) *Handshake {
 	defer shared.Wipe()
-	return &Handshake{e.next(shared.Bytes())}
+	return do(func() *Handshake { return &Handshake{e.next(shared.Bytes())} })
 }
 
 // Wipe destroys the secret. It may be called again, and on nil.
@@ -83,13 +87,29 @@ func (e *Early) Wipe() {
 }
 
 // ClientTraffic returns client_handshake_traffic_secret.
-func (h *Handshake) ClientTraffic(th []byte) *Traffic { return h.traffic("c hs traffic", th) }
+func (h *Handshake) ClientTraffic(th []byte) *Traffic {
+	return do(func() *Traffic { return h.traffic("c hs traffic", th) })
+}
 
 // ServerTraffic returns server_handshake_traffic_secret.
-func (h *Handshake) ServerTraffic(th []byte) *Traffic { return h.traffic("s hs traffic", th) }
+func (h *Handshake) ServerTraffic(th []byte) *Traffic {
+	return do(func() *Traffic { return h.traffic("s hs traffic", th) })
+}
 
 // Main returns the next stage. It wipes h.
-func (h *Handshake) Main() *Main { return &Main{h.next(nil)} }
+func (h *Handshake) Main() *Main {
+	return do(func() *Main { return &Main{h.next(nil)} })
+}
+
+// All returns what ClientTraffic, ServerTraffic and Main do, in less time. It wipes
+// h.
+func (h *Handshake) All(th []byte) (client, server *Traffic, main *Main) {
+	volatile.DoShallow(func() {
+		client, server = h.traffic("c hs traffic", th), h.traffic("s hs traffic", th)
+		main = &Main{h.next(nil)}
+	})
+	return client, server, main
+}
 
 // Wipe destroys the secret. It may be called again, and on nil.
 func (h *Handshake) Wipe() {
@@ -99,17 +119,35 @@ func (h *Handshake) Wipe() {
 }
 
 // ClientTraffic returns client_application_traffic_secret_0.
-func (m *Main) ClientTraffic(th []byte) *Traffic { return m.traffic("c ap traffic", th) }
+func (m *Main) ClientTraffic(th []byte) *Traffic {
+	return do(func() *Traffic { return m.traffic("c ap traffic", th) })
+}
 
 // ServerTraffic returns server_application_traffic_secret_0.
-func (m *Main) ServerTraffic(th []byte) *Traffic { return m.traffic("s ap traffic", th) }
+func (m *Main) ServerTraffic(th []byte) *Traffic {
+	return do(func() *Traffic { return m.traffic("s ap traffic", th) })
+}
 
 // Exporter returns exporter_secret.
-func (m *Main) Exporter(th []byte) *Exporter { return m.exporter("exp master", th) }
+func (m *Main) Exporter(th []byte) *Exporter {
+	return do(func() *Exporter { return m.exporter("exp master", th) })
+}
+
+// Application returns what ClientTraffic, ServerTraffic and Exporter do, in less
+// time.
+func (m *Main) Application(th []byte) (client, server *Traffic, exporter *Exporter) {
+	volatile.DoShallow(func() {
+		client, server = m.traffic("c ap traffic", th), m.traffic("s ap traffic", th)
+		exporter = m.exporter("exp master", th)
+	})
+	return client, server, exporter
+}
 
 // Resumption returns resumption_secret.
 func (m *Main) Resumption(th []byte) *Resumption {
-	return &Resumption{suite: m.kdf.suite, secret: m.derive("res master", th)}
+	return do(func() *Resumption {
+		return &Resumption{suite: m.kdf.suite, secret: m.derive("res master", th)}
+	})
 }
 
 // Wipe destroys the secret. It may be called again, and on nil.
@@ -119,16 +157,18 @@ func (m *Main) Wipe() {
 	}
 }
 
+// do runs one of what follows, which leave behind what they worked with.
+func do[T any](f func() T) (v T) {
+	volatile.DoShallow(func() { v = f() })
+	return v
+}
+
 // next consumes s and returns the stage after it, to which ikm is added.
-func (s *stage) next(ikm []byte) (next stage) {
+func (s *stage) next(ikm []byte) stage {
 	defer s.wipe()
-	next.kdf = s.kdf
-	volatile.Do(func() {
-		derived := s.kdf.deriveSecret(s.bytes(), "derived", s.kdf.emptyHash())
-		defer derived.Wipe()
-		next.secret = s.kdf.extract(derived.Bytes(), ikm)
-	})
-	return next
+	derived := s.kdf.deriveSecret(s.bytes(), "derived", s.kdf.emptyHash())
+	defer derived.Wipe()
+	return stage{kdf: s.kdf, secret: s.kdf.extract(derived.Bytes(), ikm)}
 }
 
 func (s *stage) traffic(label string, th []byte) *Traffic {
@@ -139,9 +179,8 @@ func (s *stage) exporter(label string, th []byte) *Exporter {
 	return &Exporter{suite: s.kdf.suite, secret: s.derive(label, th)}
 }
 
-func (s *stage) derive(label string, th []byte) (secret *volatile.Secret) {
-	volatile.Do(func() { secret = s.kdf.deriveSecret(s.bytes(), label, th) })
-	return secret
+func (s *stage) derive(label string, th []byte) *volatile.Secret {
+	return s.kdf.deriveSecret(s.bytes(), label, th)
 }
 
 func (s *stage) wipe() { s.secret.Wipe() }

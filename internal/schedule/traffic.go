@@ -17,20 +17,27 @@ type Traffic struct {
 	kdf        *kdf // the stages', until Split; nil: one is made for each use
 }
 
+// ContinueTraffic returns a secret of the given generation, which was another process's
+// before. It takes ownership of it.
+func ContinueTraffic(s *suite.Suite, secret *volatile.Secret, generation uint64) *Traffic {
+	return &Traffic{suite: s, secret: secret, generation: generation}
+}
+
 // Split makes the secret independent of the stages that it was derived from: until
 // then they must not be used at the same time.
 func (t *Traffic) Split() { t.kdf = nil }
 
 // Keys returns the traffic keys: RFC 9846, Section 7.3. The caller owns them.
-func (t *Traffic) Keys() *suite.Keys {
+func (t *Traffic) Keys() (keys *suite.Keys) {
 	key, iv := volatile.New(t.suite.KeyLen), volatile.New(suite.NonceLen)
 	defer key.Wipe()
 	defer iv.Wipe()
 	t.derive(func(k *kdf, secret []byte) {
 		k.expandLabel(key.Bytes(), secret, "key", nil)
 		k.expandLabel(iv.Bytes(), secret, "iv", nil)
+		keys = t.suite.NewKeys(key.Bytes(), iv.Bytes())
 	})
-	return t.suite.NewKeys(key.Bytes(), iv.Bytes())
+	return keys
 }
 
 // Finished returns the verify_data of the sender that this secret belongs to: RFC
@@ -55,7 +62,7 @@ func (t *Traffic) Update() {
 // Generation returns how many times the secret was updated.
 func (t *Traffic) Generation() uint64 { return t.generation }
 
-// Secret lends the secret, for the key log alone.
+// Secret lends the secret, for the key log and for handing it on.
 func (t *Traffic) Secret() []byte { return t.secret.Bytes() }
 
 // Wipe destroys the secret. It may be called again, and on nil.
@@ -70,5 +77,5 @@ func (t *Traffic) derive(f func(k *kdf, secret []byte)) {
 	if k == nil {
 		k = newKDF(t.suite)
 	}
-	volatile.Do(func() { f(k, mustHave(t.secret)) })
+	volatile.DoShallow(func() { f(k, mustHave(t.secret)) })
 }

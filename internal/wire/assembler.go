@@ -71,6 +71,9 @@ func (a *Assembler) Next() (msg Message, ok bool, err error) {
 	return msg, true, nil
 }
 
+// Rest lends what was written and is not handed out.
+func (a *Assembler) Rest() []byte { return a.buf[a.read:] }
+
 // Pending reports whether something was written that is not handed out.
 func (a *Assembler) Pending() bool { return a.read < len(a.buf) }
 
