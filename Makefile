@@ -2,11 +2,12 @@
 
 GO      ?= go
 FUZZTIME ?= 30s
+SOAKTIME ?= 5m
 
 # The packages whose coverage is held to at least 85 %.
 CORE = ./record ./transcript ./handshake ./internal/...
 
-.PHONY: all demo test race memscan secret interop check lint vuln cover bench fuzz peers
+.PHONY: all demo test race memscan secret interop check lint vuln cover bench fuzz soak peers
 
 all: check
 
@@ -49,6 +50,10 @@ bench: # side by side with crypto/tls and flynn/noise: a table of ratios
 
 fuzz:
 	./.ci/fuzz $(FUZZTIME)
+
+soak: # random lives, faults, strangers and ten thousand connections, with the race detector and without
+	$(GO) test -count=1 -v -timeout 0 -run "^Test(Soak|Faults|Strangers|ManyConnections)$$" ./fuzz -soak $(SOAKTIME) -places 500 -connections 10000
+	$(GO) test -race -count=1 -v -timeout 0 -run "^Test(Soak|Faults|Strangers|ManyConnections)$$" ./fuzz -soak $(SOAKTIME) -places 100 -connections 2000
 
 check: lint test race secret cover
 

@@ -51,6 +51,22 @@
 // key which is there, and does not hold it, is refused, and one that names another is
 // shown the Identity. Where the names are a secret, let a server have keys alone.
 //
+// # Sessions
+//
+// A client with Config.Sessions keeps what it needs to resume a session: a later
+// connection to the same server then goes without signatures and certificates.
+// SaveSessions and LoadSessions carry a SessionCache from one process to the next. A
+// Listener gives tickets by itself, under keys that it changes and that end with it;
+// servers of one service share TicketKeys, and Config.Service keeps services apart
+// that have the same.
+//
+// Resuming gives nobody more than a full handshake would. Both sides ask the Peers of
+// the moment about the key that the other proved at first: one that was taken from the
+// list, a certificate that has expired, an authority that was withdrawn, another name,
+// a key of the server's own that was changed (but where it shares TicketKeys, which
+// make several servers one) all lead to a full handshake, or to nothing. So does age:
+// see TicketPolicy.MaxAge. Peer.Resumed tells.
+//
 // # What is guaranteed
 //
 //   - Listen and Dial hand out no connection whose peer Peers did not accept. In
@@ -88,8 +104,8 @@
 // order. Suites: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305 where the
 // processor has AES instructions, ChaCha20-Poly1305 first where it does not. A
 // handshake may take 10 seconds. Keys are changed after 2^22 records, 64 GiB or
-// an hour. No session tickets, no resumption, no early data. No environment
-// variable is read.
+// an hour. A Listener gives two tickets for 24 hours; clients keep none without
+// Config.Sessions. No early data. No environment variable is read.
 //
 // # Errors
 //

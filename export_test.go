@@ -5,6 +5,8 @@
 package mayfly
 
 import (
+	"time"
+
 	"github.com/mayfly-tls/mayfly/internal/wire"
 	"github.com/mayfly-tls/mayfly/record"
 )
@@ -51,3 +53,9 @@ func TicketOf(s *Session) []byte { return s.state.Ticket }
 
 // SecretOf is a session's secret.
 func SecretOf(s *Session) []byte { return s.state.Secret.Bytes() }
+
+// RenameSession has a session be with another server.
+func RenameSession(s *Session, name string) { s.state.ServerName = name }
+
+// AgeSession has a client believe that its ticket is so much older.
+func AgeSession(s *Session, d time.Duration) { s.state.Issued = s.state.Issued.Add(-d) }

@@ -535,6 +535,8 @@ func TestSessionMisuse(t *testing.T) {
 		edit   func(*rig)
 	}{
 		{"Sessions is a client's", true, func(r *rig) { r.server.Sessions = r.cache }},
+		{"set Sessions too", false, func(r *rig) { r.client.Sessions, r.client.Tickets.Count = nil, 1 }},
+		{"set Sessions too", false, func(r *rig) { r.client.Tickets.Count = -1 }},
 		{"TicketKeys, Service and Tickets", false, func(r *rig) { r.client.TicketKeys = r.keys }},
 		{"MaxEarlyData and Replay are a server's", false, func(r *rig) { r.client.MaxEarlyData = 1 }},
 		{"up to seven days", true, func(r *rig) { r.server.Tickets.Lifetime = 8 * 24 * time.Hour }},

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"sync"
@@ -396,4 +397,106 @@ func TestSuiteOfSession(t *testing.T) {
 	r.client.CipherSuites = []uint16{tls.TLS_AES_128_GCM_SHA256}
 	client, server := r.connect(t)
 	mustBe(t, false, client, server)
+}
+
+// TestTicketRequest has a client say how many tickets it wants (RFC 9149): its store
+// does not fill up with what it will not use.
+func TestTicketRequest(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ asked, policy, want int }{
+		{0, 3, 3}, {1, 3, 1}, {5, 1, 5}, {300, 1, 8}, {4, -1, 0},
+	} {
+		r := newRig(t)
+		r.client.Tickets.Count, r.server.Tickets.Count = test.asked, test.policy
+		for n := range 3 {
+			before := r.cache.Len()
+			client, _ := r.connect(t)
+			if n > 0 && client.Peer().Resumed {
+				before-- // it was used
+			}
+			if got := r.cache.Len() - before; got != test.want {
+				t.Errorf("asked for %d of a server that gives %d: %d came", test.asked, test.policy, got)
+			}
+		}
+	}
+}
+
+// TestServerJudgesAlone has a client offer what it should not: its own checks are off,
+// and the server's must do.
+func TestServerJudgesAlone(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		change  func(r *rig, s *mayfly.Session)
+		resumed bool
+	}{
+		{"nothing", func(*rig, *mayfly.Session) {}, true},
+		{"another name", func(r *rig, s *mayfly.Session) {
+			r.client.ServerName = "other.example"
+			mayfly.RenameSession(s, "other.example")
+		}, false},
+		{"no name", func(r *rig, s *mayfly.Session) {
+			r.client.ServerName = ""
+			mayfly.RenameSession(s, "")
+		}, false},
+		{"an expired ticket", func(r *rig, _ *mayfly.Session) { r.server.Time = later(r, 24*time.Hour) }, false},
+		{"a ticket of a session that is too old", func(r *rig, _ *mayfly.Session) {
+			r.server.Tickets.MaxAge = time.Hour
+			r.server.Time = later(r, 2*time.Hour)
+		}, false},
+		{"a ticket from the future", func(r *rig, _ *mayfly.Session) { r.server.Time = later(r, -2*time.Hour) }, false},
+		{"an age that is wrong", func(_ *rig, s *mayfly.Session) { mayfly.AgeSession(s, 5*time.Hour) }, true}, // early data's concern
+		{"a clock that is wrong by hours", func(r *rig, _ *mayfly.Session) { r.client.Time = later(r, 5*time.Hour) }, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			again := &replayingStore{put: make(chan struct{}, 8)}
+			r.client.Sessions = again
+			r.connect(t)
+			<-again.put
+			test.change(r, again.first)
+			client, server := r.connect(t)
+			mustBe(t, test.resumed, client, server)
+		})
+	}
+}
+
+func later(r *rig, d time.Duration) func() time.Time {
+	return func() time.Time { return r.clock.now().Add(d) }
+}
+
+// TestClientCertificateExpired: it is the server that notices, and no ticket helps.
+func TestClientCertificateExpired(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	until := r.clock.now().Add(30 * time.Minute)
+	client, server := testCertificate(t, "db.example", until), testCertificate(t, "db.example", until)
+	pool := x509.NewCertPool()
+	pool.AddCert(client.Leaf)
+	r.client.Identity, r.client.Certificates = nil, []tls.Certificate{client}
+	r.server.Identity, r.server.Certificates = nil, []tls.Certificate{server}
+	r.server.Peers, r.client.Peers = mayfly.Roots(pool), mayfly.Pins(mayfly.PinOfCertificate(server.Leaf).String())
+	for n := range 2 {
+		c, s := r.connect(t)
+		mustBe(t, n > 0, c, s)
+	}
+	r.server.Time = later(r, time.Hour)
+	_, _, clientErr, serverErr := r.try(t)
+	if e, ok := errors.AsType[*mayfly.AlertError](serverErr); !ok || e.Remote || e.Code.String() != "certificate_expired" {
+		t.Errorf("the server says %v, the client %v", serverErr, clientErr)
+	}
+}
+
+// TestWrongBinder has a client hold the wrong secret for a good ticket: RFC 9846,
+// Section 4.3.11 wants decrypt_error, not a full handshake.
+func TestWrongBinder(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.connect(t)
+	mayfly.SecretOf(newest(t, r.cache))[0] ^= 1
+	_, _, _, serverErr := r.try(t)
+	if e, ok := errors.AsType[*mayfly.AlertError](serverErr); !ok || e.Remote || e.Code.String() != "decrypt_error" {
+		t.Errorf("the server says %v", serverErr)
+	}
 }

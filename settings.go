@@ -122,8 +122,10 @@ func (s *settings) checkRole() error {
 		return configError("GetCertificate is a server's: a client sets GetClientCertificate")
 	case s.server && s.Sessions != nil:
 		return configError("Sessions is a client's: a server gives tickets, see Tickets")
-	case !s.server && (s.TicketKeys != nil || s.Service != "" || s.Tickets.Count != 0 || s.Tickets.Lifetime != 0):
-		return configError("TicketKeys, Service and Tickets (but for MaxAge) are a server's: a client sets Sessions")
+	case !s.server && (s.TicketKeys != nil || s.Service != "" || s.Tickets.Lifetime != 0):
+		return configError("TicketKeys, Service and Tickets.Lifetime are a server's: a client sets Sessions")
+	case !s.server && (s.Tickets.Count < 0 || s.Tickets.Count > 0 && s.Sessions == nil):
+		return configError("Tickets.Count, on a client, is how many tickets it asks for: set Sessions too, or leave it zero")
 	case !s.server && (s.MaxEarlyData != 0 || s.Replay != nil):
 		return configError("MaxEarlyData and Replay are a server's: a client calls HandshakeEarly or DialEarly")
 	case !s.server && s.GetConfig != nil:

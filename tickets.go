@@ -77,7 +77,10 @@ func (k SealingKey) LogValue() slog.Value { return slog.StringValue(redactedSeal
 // TicketKeys is where a server's keys for tickets come from. A Listener whose Config
 // has none makes its own, in memory, which it changes every twelve hours and wipes
 // when it is closed. Servers of one service that are to accept each other's tickets
-// share them: by a TicketRing each, or a type of their own that asks a store.
+// share them: by a TicketRing each, or a type of their own that asks a store. They stand
+// in for each other then: a client that resumes takes each of them for the one that it
+// talked to first, whatever keys they have themselves. Config.Service and the name that
+// the client asks for tell services apart that share keys all the same.
 type TicketKeys interface {
 	// Keys returns the present keys: new tickets are sealed under the first, and
 	// all open old ones. It is called for each handshake, by many at the same time,
@@ -177,6 +180,8 @@ type TicketPolicy struct {
 	// Count is how many tickets a client is given after each handshake, if it can
 	// use tickets at all. One that says how many it wants (RFC 9149) gets so many, up
 	// to eight. Zero: 2. Negative: none, and none are accepted.
+	//
+	// A client with Sessions asks for so many. Zero: it does not say how many.
 	Count int
 
 	// Lifetime of a ticket, up to seven days. Zero: 24 hours.

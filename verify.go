@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"io"
+	"math"
 	"net"
 	"reflect"
 	"slices"
@@ -105,6 +106,9 @@ func (i *introduction) config() *handshake.Config {
 		config.RequestOCSP, config.RequestSCT = true, true
 		config.Resume = s.Sessions != nil
 		config.OfferTickets = s.confirm || config.Resume
+		if n := uint8(min(max(s.Tickets.Count, 0), math.MaxUint8)); config.Resume && n > 0 {
+			config.TicketRequest = &wire.TicketRequest{New: n, Resumption: n}
+		}
 	}
 	if s.keyLog != nil {
 		config.KeyLog = s.keyLog.line

@@ -60,10 +60,7 @@ func (m *Machine) newEarly(p *PSK) *schedule.Early {
 // exchange gave; both are consumed.
 func (m *Machine) scheduleHandshake(early *schedule.Early, shared *volatile.Secret) {
 	handshake := early.Handshake(shared)
-	th := m.transcript.Sum()
-	m.secrets.clientHandshake = handshake.ClientTraffic(th)
-	m.secrets.serverHandshake = handshake.ServerTraffic(th)
-	m.secrets.main = handshake.Main()
+	m.secrets.clientHandshake, m.secrets.serverHandshake, m.secrets.main = handshake.All(m.transcript.Sum())
 	m.log("CLIENT_HANDSHAKE_TRAFFIC_SECRET", m.secrets.clientHandshake)
 	m.log("SERVER_HANDSHAKE_TRAFFIC_SECRET", m.secrets.serverHandshake)
 }
@@ -71,10 +68,8 @@ func (m *Machine) scheduleHandshake(early *schedule.Early, shared *volatile.Secr
 // scheduleApplication derives the secrets of the connection. The transcript
 // reaches to the server's Finished.
 func (m *Machine) scheduleApplication() {
-	th := m.transcript.Sum()
-	m.secrets.clientApplication = m.secrets.main.ClientTraffic(th)
-	m.secrets.serverApplication = m.secrets.main.ServerTraffic(th)
-	m.secrets.exporter = m.secrets.main.Exporter(th)
+	s := &m.secrets
+	s.clientApplication, s.serverApplication, s.exporter = s.main.Application(m.transcript.Sum())
 	m.log("CLIENT_TRAFFIC_SECRET_0", m.secrets.clientApplication)
 	m.log("SERVER_TRAFFIC_SECRET_0", m.secrets.serverApplication)
 	m.log("EXPORTER_SECRET", m.secrets.exporter)

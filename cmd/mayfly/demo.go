@@ -128,7 +128,14 @@ func demo(ctx context.Context, out, stderr io.Writer, dir string, size int64) er
 	if err := child.wait(); err != nil {
 		return err
 	}
-	return account(out, child.cmd.Process.Pid, server, other, verdict)
+	if err := account(out, child.cmd.Process.Pid, server, other, verdict); err != nil {
+		return err
+	}
+	if err := demoResumption(ctx, out, serverKey, clientKey); err != nil {
+		return fmt.Errorf("resumption: %w", err)
+	}
+	fmt.Fprintln(out, "ok: each side knew the other by its key, and what arrived is what was sent")
+	return nil
 }
 
 // account prints both reports, and is an error where what arrived is not what was
@@ -151,7 +158,6 @@ func account(out io.Writer, pid int, server, client report, verdict string) erro
 	}
 	fmt.Fprintf(out, "keys          %d sets destroyed by the server, %d by the client; none is in use any more\n", server.Destroyed, client.Destroyed)
 	fmt.Fprintf(out, "memory        %s\n", verdict)
-	fmt.Fprintln(out, "ok: each side knew the other by its key, and what arrived is what was sent")
 	return nil
 }
 

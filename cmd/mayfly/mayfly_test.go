@@ -433,7 +433,7 @@ func TestDemo(t *testing.T) {
 	if !strings.Contains(out, "of 5 secrets of the second process, 0 pieces in") && (canReadMemory(t) || !strings.Contains(out, errNotMeasured.Error())) {
 		t.Errorf("the memory scan:\n%s", out)
 	}
-	for _, want := range []string{"ok: each side knew the other", "X25519MLKEM768", "raw public key", "8388608 bytes in 512 records"} {
+	for _, want := range []string{"ok: each side knew the other", "X25519MLKEM768", "raw public key", "8388608 bytes in 512 records", "raw keys: a handshake of", "certificates: a handshake of"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("the account does not say %q:\n%s", want, out)
 		}

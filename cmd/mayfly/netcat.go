@@ -19,6 +19,7 @@ import (
 
 func listenCommand() *cobra.Command {
 	var o options
+	var ticketKey string
 	cmd := &cobra.Command{
 		Use:   "listen ADDR",
 		Short: "Wait for one connection, and join it to standard input and output",
@@ -31,6 +32,14 @@ away, and waiting goes on. The address is printed on standard error.`,
 			config, err := o.config(true)
 			if err != nil {
 				return err
+			}
+			if ticketKey != "" {
+				key, err := sealingKey(ticketKey, true)
+				if err != nil {
+					return err
+				}
+				defer key.Wipe()
+				config.TicketKeys = mayfly.NewTicketRing(key)
 			}
 			stderr := cmd.ErrOrStderr()
 			if o.trace {
@@ -61,18 +70,24 @@ away, and waiting goes on. The address is printed on standard error.`,
 		},
 	}
 	o.register(cmd.Flags(), true)
+	cmd.Flags().StringVar(&ticketKey, "ticket-key", "", "let clients resume sessions with a later listen: a `file` with 32 random bytes in base64, made where it is not there")
 	return cmd
 }
 
 func dialCommand() *cobra.Command {
 	var o options
+	var sessions savedSessions
 	var confirm bool
 	cmd := &cobra.Command{
 		Use:   "dial ADDR",
 		Short: "Connect, and join the connection to standard input and output",
 		Long: `Connect to ADDR (host:port) and join the connection to standard input and output.
 With neither --key, --peer, --peers nor --ca, the server needs a certificate of
-the system's roots.`,
+the system's roots.
+
+With --session-file, a session that the file has with this server is resumed, if the
+server is still one to accept; its new ones are saved. What is saved can be shown by
+the session command.`,
 		Example: "  mayfly dial --key node.key --peer sha256//9fQ…= db:7000 < file",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -83,15 +98,29 @@ the system's roots.`,
 			if o.trace {
 				config.Trace = printTrace(cmd.ErrOrStderr())
 			}
+			if err := sessions.load(config, cmd.ErrOrStderr()); err != nil {
+				return err
+			}
+			defer sessions.wipe()
 			d := &mayfly.Dialer{Config: config, Confirm: confirm}
 			conn, err := d.DialContext(cmd.Context(), "tcp", args[0])
+			saved := sessions.save() // without the one that was used
 			if err != nil {
 				return connectionError{err}
 			}
-			return join(cmd.Context(), conn, cmd.InOrStdin(), cmd.OutOrStdout())
+			if saved != nil {
+				_ = conn.Close()
+				return saved
+			}
+			err = join(cmd.Context(), conn, cmd.InOrStdin(), cmd.OutOrStdout())
+			if saved = sessions.save(); err == nil {
+				return saved
+			}
+			return err
 		},
 	}
 	o.register(cmd.Flags(), false)
+	sessions.register(cmd.Flags())
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "send nothing before the server has accepted this side (servers of mayfly say so at once; others may not)")
 	return cmd
 }

@@ -30,13 +30,20 @@ func printTrace(w io.Writer) *mayfly.Trace {
 				say("handshake with %v failed: %s", i.RemoteAddr, sentence(i.Err))
 				return
 			}
-			say("handshake with %v done: %s, %s, peer %s", i.RemoteAddr,
-				tls.CipherSuiteName(i.CipherSuite), tls.CurveID(i.Group), describe(i.Peer))
+			how := ""
+			if i.Resumed {
+				how = ", a session resumed"
+			}
+			say("handshake with %v done: %s, %s, peer %s%s", i.RemoteAddr,
+				tls.CipherSuiteName(i.CipherSuite), tls.CurveID(i.Group), describe(i.Peer), how)
 		},
 		KeysInstalled: func(_ context.Context, i mayfly.KeyInfo) { say("%s installed", keys(i)) },
 		KeysDestroyed: func(_ context.Context, i mayfly.KeyInfo) { say("%s destroyed", keys(i)) },
 		Rekeyed: func(_ context.Context, i mayfly.RekeyInfo) {
 			say("keys for %s changed to generation %d: %s", i.Direction, i.Generation, i.Reason)
+		},
+		SessionError: func(_ context.Context, i mayfly.SessionErrorInfo) {
+			say("sessions: %s: %s", i.Action, sentence(i.Err))
 		},
 		Closed: func(_ context.Context, i mayfly.CloseInfo) {
 			if i.Err != nil {

@@ -98,7 +98,7 @@ func (c *Cipher) Seal(dst, part []byte) error {
 	if err := c.count(part); err != nil {
 		return err
 	}
-	volatile.DoShallow(func() { c.mac.seal(dst, part, c.stream) })
+	volatile.DoOften(func() { c.mac.seal(dst, part, c.stream) })
 	return nil
 }
 
@@ -107,7 +107,7 @@ func (c *Cipher) Decrypt(b []byte) error {
 	if err := c.count(b); err != nil {
 		return err
 	}
-	volatile.DoShallow(func() { c.stream.XORKeyStream(b, b) })
+	volatile.DoOften(func() { c.stream.XORKeyStream(b, b) })
 	return nil
 }
 
@@ -124,13 +124,13 @@ func (c *Cipher) Add(part []byte) error {
 	if err := c.count(part); err != nil {
 		return err
 	}
-	volatile.DoShallow(func() { c.mac.add(part) })
+	volatile.DoOften(func() { c.mac.add(part) })
 	return nil
 }
 
 // Tag returns the tag, once all of the ciphertext was added. It is called once.
 func (c *Cipher) Tag() (tag [TagLen]byte) {
-	volatile.DoShallow(func() { tag = c.mac.tag() })
+	volatile.DoOften(func() { tag = c.mac.tag() })
 	return tag
 }
 

@@ -40,18 +40,17 @@ func (k *hybridKey) Agree(peerShare []byte) (*volatile.Secret, error) {
 		return nil, err
 	}
 	defer x.Wipe()
-	var kem *volatile.Secret
+	var secret *volatile.Secret
 	volatile.Do(func() {
 		var z []byte
 		if z, err = k.kem.Decapsulate(peerShare[:mlkem.CiphertextSize768]); err == nil {
-			kem = volatile.Take(z)
+			secret = joined(z, x)
 		}
 	})
 	if err != nil {
 		return nil, errShare(err)
 	}
-	defer kem.Wipe()
-	return joined(kem, x), nil
+	return secret, nil
 }
 
 func (k *hybridKey) Wipe() {
@@ -94,22 +93,21 @@ func respondHybrid(random io.Reader, clientShare []byte) ([]byte, *volatile.Secr
 		return nil, nil, err
 	}
 	defer x.Wipe()
-	var kem *volatile.Secret
+	var secret *volatile.Secret
 	var ciphertext []byte
 	volatile.Do(func() {
 		// The slice that it returns goes on with the randomness of the encryption,
 		// which is wiped with it.
 		z, c := encapsulationKey.Encapsulate()
-		kem, ciphertext = volatile.Take(z), c
+		secret, ciphertext = joined(z, x), c
 	})
-	defer kem.Wipe()
-	return concat(ciphertext, share), joined(kem, x), nil
+	return concat(ciphertext, share), secret, nil
 }
 
-// joined returns the secret that two make, which their owner keeps.
-func joined(kem, x *volatile.Secret) (secret *volatile.Secret) {
-	volatile.DoShallow(func() { secret = volatile.Take(concat(kem.Bytes(), x.Bytes())) })
-	return secret
+// joined returns the secret that two make, and wipes that of ML-KEM.
+func joined(kem []byte, x *volatile.Secret) *volatile.Secret {
+	defer volatile.Take(kem).Wipe()
+	return volatile.Take(concat(kem, x.Bytes()))
 }
 
 // concat returns a followed by b, in memory of its own.

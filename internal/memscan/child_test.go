@@ -41,6 +41,7 @@ const (
 type kind struct {
 	client bool // the child is the client
 	psk    bool // an imported pre-shared key
+	ticket bool // a session is resumed
 	raw    bool // raw public keys, otherwise X.509
 	rekeys bool
 	deep   bool // on stacks that have grown
@@ -77,7 +78,7 @@ const (
 const connections = 2 * 2 * 2 * 3 * 3 * int(ends)
 
 func kindOf(i int) kind {
-	k := kind{deep: i%3 == 1, psk: i%5 == 2}
+	k := kind{deep: i%3 == 1, psk: i%5 == 2, ticket: i%5 == 4}
 	n := i
 	next := func(m int) int { r := n % m; n /= m; return r }
 	k.client = next(2) == 0
@@ -117,6 +118,8 @@ type child struct {
 
 	mu   sync.Mutex
 	kept []secure // connections that have failed
+
+	stores []*mayfly.SessionCache // of connections that have ended
 }
 
 func runChild(t *testing.T, how, addr string) {
@@ -158,8 +161,16 @@ func newIdentity() (*mayfly.Identity, tls.Certificate, error) {
 // what the peer says.
 func (c *child) run(i int) {
 	k := kindOf(i)
+	cache := mayfly.NewSessionCache(0)
+	if k.ticket && c.mayfly {
+		config := configFor(k, k.client, c.identity, c.cert, nil)
+		resumable(config, k.client, cache)
+		if err := prime(c.dial(i, 'P'), config, k.client); err != nil {
+			panic(fmt.Sprint(i, ": the child's first connection: ", err))
+		}
+	}
 	random := c.dial(i, 'R')
-	conn, key := c.secure(k, c.dial(i, 'T'), random)
+	conn, key := c.secure(k, c.dial(i, 'T'), random, cache)
 	done := make(chan error)
 	go onStack(k.deep, func() { done <- conn.Handshake() })
 	if err := <-done; err != nil {
@@ -167,6 +178,9 @@ func (c *child) run(i int) {
 	}
 	key.Wipe()
 	onStack(k.deep, func() { c.serve(conn) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stores = append(c.stores, cache)
 }
 
 // dial connects to the parent, and says for which connection and what for.
@@ -182,7 +196,7 @@ func (c *child) dial(i int, what byte) net.Conn {
 }
 
 // secure returns the connection, and the pre-shared key that it is made with.
-func (c *child) secure(k kind, raw net.Conn, random io.Reader) (secure, *mayfly.PresharedKey) {
+func (c *child) secure(k kind, raw net.Conn, random io.Reader, cache *mayfly.SessionCache) (secure, *mayfly.PresharedKey) {
 	if !c.mayfly {
 		config := &tls.Config{
 			Rand: random, Certificates: []tls.Certificate{c.cert}, MinVersion: tls.VersionTLS13,
@@ -199,6 +213,9 @@ func (c *child) secure(k kind, raw net.Conn, random io.Reader) (secure, *mayfly.
 	}
 	config := configFor(k, k.client, c.identity, c.cert, key)
 	config.Rand = random
+	if k.ticket {
+		resumable(config, k.client, cache)
+	}
 	if k.client {
 		return mayfly.Client(raw, config), key
 	}

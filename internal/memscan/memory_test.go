@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"text/tabwriter"
@@ -59,22 +60,26 @@ func TestMemory(t *testing.T) {
 // the runtime saves.
 const maxRegisters = 1 << 10
 
-// TestMemoryInterrupted measures what the plain build leaves in addition where the
-// runtime interrupts goroutines: what was in the registers then. It is a piece now
-// and then, of few connections.
+// inRecords are the secrets that sealing and opening a record has in registers, and
+// what a caller does with a plaintext. The plain build keeps no signals away then.
+var inRecords = []string{"handshake AEAD key", "handshake IV", "AEAD key", "old AEAD key", "IV", "old IV", "plaintext"}
+
+// TestMemoryInterrupted is TestMemory where the runtime interrupts goroutines. It
+// leaves nothing of what secrets are derived from and agreed on; of what is in
+// records, a register's content now and then.
 func TestMemoryInterrupted(t *testing.T) {
 	if erasesRegisters {
 		t.Skip("TestMemory's child is interrupted")
 	}
 	for name, c := range measure(t, "mayfly", true) {
-		if _, ok := beyondReach[name]; ok {
+		if _, ok := beyondReach[name]; ok || c.open+c.changed+c.closed == 0 {
 			continue
 		}
-		if c.open+c.changed+c.closed > 0 {
-			t.Logf("%s: %d, %d and %d pieces\n%s", name, c.open, c.changed, c.closed, strings.Join(c.where, "\n"))
-		}
-		if c.longest > maxRegisters || max(c.open, c.changed, c.closed) > connections/10 {
-			t.Errorf("%s: more than registers hold, or of too many connections", name)
+		found := fmt.Sprintf("%s: %d, %d and %d pieces are left\n%s", name, c.open, c.changed, c.closed, strings.Join(c.where, "\n"))
+		if !slices.Contains(inRecords, name) || c.longest > maxRegisters || max(c.open, c.changed, c.closed) > connections/10 {
+			t.Error(found)
+		} else {
+			t.Log(found)
 		}
 	}
 }
@@ -195,6 +200,14 @@ func (s *scan) run(column func(*count) *int) {
 			}
 			s.add(all)
 		}
+		if l.ticket && !l.ended && l.now != atHello && l.now != atFlight {
+			l.ended = true
+			all, err := l.conclusion()
+			if err != nil {
+				s.t.Fatal(l.id, ": ", err)
+			}
+			s.add(all)
+		}
 		s.add(l.plaintexts(s.known[l.id]))
 		s.known[l.id] = len(l.plain)
 	}
@@ -256,6 +269,10 @@ func (x secret) alive() bool {
 	switch x.name {
 	case "imported PSK": // the child wipes it after the handshake
 		return at == atHello || at == atFlight
+	case "resumption PSK":
+		return at == atHello && x.link.client
+	case "resumption secret": // of tickets to come
+		return at == open && x.link.client
 	case "ECDHE private key", "ML-KEM private key":
 		return at == atHello
 	case "main secret", "handshake traffic secret", "handshake AEAD key", "handshake IV":
@@ -283,6 +300,9 @@ var rows = []struct {
 }{
 	{name: "external PSK", oursAlone: true},
 	{name: "imported PSK", needed: true, oursAlone: true},
+	{name: "resumption PSK", needed: true, oursAlone: true},
+	{name: "ticket AEAD key", oursAlone: true},
+	{name: "resumption secret", needed: true, oursAlone: true},
 	{name: "early secret", oursAlone: true},
 	{name: "binder key", oursAlone: true},
 	{name: "ECDHE private key", needed: true},

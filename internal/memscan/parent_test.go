@@ -53,6 +53,9 @@ type link struct {
 	plain   [][]byte     // what was sent
 	paused  bool         // the child has half of the last of that
 	derived bool         // its secrets are in the index
+	ended   bool         // those too that follow from the whole handshake
+	main    []byte       // the main secret
+	cache   *mayfly.SessionCache
 }
 
 func startChild(t *testing.T, how string, interrupted bool) *parent {
@@ -93,9 +96,9 @@ func startChild(t *testing.T, how string, interrupted bool) *parent {
 		}
 	})
 	for i := range p.links {
-		p.links[i] = &link{kind: kindOf(i), id: i, made: make(chan error, 1)}
+		p.links[i] = &link{kind: kindOf(i), id: i, made: make(chan error, 1), cache: mayfly.NewSessionCache(0)}
 		if l := p.links[i]; how == "tls" {
-			l.raw, l.psk = false, false
+			l.raw, l.psk, l.ticket = false, false, false
 			if l.client && l.stop == atFlight {
 				l.stop = atHello // it would say nothing when it has taken the ServerHello
 			}
@@ -107,7 +110,7 @@ func startChild(t *testing.T, how string, interrupted bool) *parent {
 
 // accept takes the child's connections, and starts their handshakes.
 func (p *parent) accept() {
-	for range 2 * connections {
+	for range 2*connections + p.sessions() {
 		conn, err := p.listener.Accept()
 		if err != nil {
 			p.t.Fatal(err)
@@ -117,6 +120,17 @@ func (p *parent) accept() {
 			p.t.Fatal(err)
 		}
 		l := p.links[binary.BigEndian.Uint16(intro[:])]
+		if intro[2] == 'P' {
+			config := configFor(l.kind, !l.client, p.identity, p.cert, nil)
+			config.CipherSuites = []uint16{l.suite}
+			resumable(config, !l.client, l.cache)
+			go func() {
+				if err := prime(conn, config, !l.client); err != nil {
+					panic(fmt.Sprint(l.id, ": the first connection: ", err))
+				}
+			}()
+			continue
+		}
 		if intro[2] == 'R' {
 			l.random, l.child = conn, make([]byte, 1024)
 			_, _ = rand.Read(l.child)
@@ -128,6 +142,16 @@ func (p *parent) accept() {
 		l.wire = &gate{Conn: conn, stopped: make(chan struct{}), waitsFor: l.stop, client: l.client}
 		l.begin(p.identity, p.cert)
 	}
+}
+
+// sessions is how many connections resume one of another connection.
+func (p *parent) sessions() (n int) {
+	for _, l := range p.links {
+		if l.ticket {
+			n++
+		}
+	}
+	return n
 }
 
 // begin starts the parent's side of a handshake.
@@ -144,6 +168,9 @@ func (l *link) begin(id *mayfly.Identity, cert tls.Certificate) {
 	config.Rand, config.KeyLogWriter = l.own, &l.keyLog
 	config.CipherSuites = []uint16{l.suite}
 	config.Rekey.MinInterval = -1
+	if l.ticket {
+		resumable(config, !l.client, l.cache)
+	}
 	if l.client {
 		l.conn = mayfly.Server(l.wire, config)
 	} else {

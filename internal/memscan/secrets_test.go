@@ -62,6 +62,7 @@ func (l *link) secrets() ([]secret, error) {
 	}
 	derived := d.expand(handshake, "derived", d.sum(nil), d.suite.HashLen)
 	main := d.extract(derived, make([]byte, d.suite.HashLen))
+	l.main = main
 	d.addSecret("handshake secret", handshake)
 	d.addSecret("handshake secret", derived)
 	d.addSecret("main secret", main)
@@ -163,6 +164,9 @@ func (d *deriver) sum(b []byte) []byte {
 
 // early returns the Early Secret, and adds what a pre-shared key gives.
 func (d *deriver) early(ch *wire.ClientHello, sh *wire.ServerHello) []byte {
+	if d.ticket {
+		return d.resumed(ch, sh)
+	}
 	if !d.psk {
 		return d.extract(nil, make([]byte, d.suite.HashLen))
 	}

@@ -102,21 +102,17 @@ func Preferred() []ID {
 func (s *Suite) NewHash() hash.Hash { return s.newHash() }
 
 // NewKeys returns the AEAD for key, with its iv. It copies what it needs: the
-// caller wipes key and iv. It panics if their lengths are wrong.
+// caller wipes key and iv, and scrubs what this leaves behind (volatile.DoShallow). It
+// panics if their lengths are wrong.
 func (s *Suite) NewKeys(key, iv []byte) *Keys {
 	if len(key) != s.KeyLen || len(iv) != NonceLen {
 		panic("suite: key or IV of a wrong length")
 	}
-	k := &Keys{Suite: s}
-	volatile.Do(func() {
-		copy(k.IV[:], iv)
-		aead, err := s.newAEAD(key)
-		if err != nil {
-			panic(err) // The length is right.
-		}
-		k.AEAD = aead
-	})
-	return k
+	aead, err := s.newAEAD(key)
+	if err != nil {
+		panic(err) // The length is right.
+	}
+	return &Keys{Suite: s, AEAD: aead, IV: [NonceLen]byte(iv)}
 }
 
 // Keys is what protects the records of one direction of an epoch: an AEAD under

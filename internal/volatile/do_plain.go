@@ -14,8 +14,10 @@ const (
 	roomShallow = 4 << 10
 )
 
-// Do runs f, and scrubs the stack and the vector registers that it used. It does so
-// if f panics, too.
+// Do runs f, and scrubs the stack and the registers that it used. It does so if f
+// panics, too. Meanwhile the thread takes no signals on Linux: they would save
+// registers in memory that is the runtime's. So f should wait for nothing, and start
+// no process, to which that would pass on.
 //
 // The runtime moves a stack that grows, and leaves the old one behind as it was. So
 // the stack is made large enough before f runs. The garbage collector moves a stack
@@ -26,15 +28,32 @@ const (
 //go:noinline
 func Do(f func()) {
 	reserve(nil)
+	var q quiet
+	q.begin()
+	defer q.end()
 	if p := shelter(nil, f); p != nil {
 		panic(p)
 	}
 }
 
-// DoShallow is Do for what calls nothing deep, such as an AEAD: it costs less.
+// DoShallow is Do for what calls nothing deep, such as HMAC: it costs less.
 //
 //go:noinline
 func DoShallow(f func()) {
+	reserveShallow(nil)
+	var q quiet
+	q.begin()
+	defer q.end()
+	if p := shelterShallow(nil, f); p != nil {
+		panic(p)
+	}
+}
+
+// DoOften is DoShallow for what is done with each record, where it would cost too
+// much to keep signals away.
+//
+//go:noinline
+func DoOften(f func()) {
 	reserveShallow(nil)
 	if p := shelterShallow(nil, f); p != nil {
 		panic(p)
@@ -96,22 +115,11 @@ func try(f func()) (p any) {
 //go:noinline
 func scrub() {
 	var frame [room]byte
-	scrubRegisters(frame[:256], frame[256:768])
+	scrubRegisters(frame[:])
 }
 
 //go:noinline
 func scrubShallow() {
 	var frame [roomShallow]byte
-	scrubRegisters(frame[:256], frame[256:768])
-}
-
-// scrubRegisters overwrites the vector registers, which a signal would save in
-// memory. On amd64, clearing 512 bytes ends by zeroing the upper halves, and a move
-// of 256 bytes, if its size is unknown when compiled, goes through the lower halves
-// of all sixteen.
-//
-//go:noinline
-func scrubRegisters(dst, zeros []byte) {
-	Wipe(zeros)
-	copy(dst, zeros)
+	scrubRegisters(frame[:])
 }

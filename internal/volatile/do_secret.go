@@ -13,5 +13,8 @@ import "runtime/secret"
 // f panics, too.
 func Do(f func()) { secret.Do(f) }
 
-// DoShallow is Do for what calls nothing deep, such as an AEAD.
+// DoShallow is Do for what calls nothing deep, such as HMAC.
 func DoShallow(f func()) { secret.Do(f) }
+
+// DoOften is DoShallow for what is done with each record.
+func DoOften(f func()) { secret.Do(f) }

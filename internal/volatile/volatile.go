@@ -8,11 +8,11 @@
 //
 // Built with GOEXPERIMENT=runtimesecret, on Linux on amd64 or arm64, Do is
 // runtime/secret.Do, which erases what a function leaves on the stack, in registers
-// and on the heap. Built without, Do scrubs the stack and the registers, and each
-// object on the heap that holds a secret is reached and wiped by its owner. What is
-// out of reach then: the registers that a signal saved while a function ran, until
-// the thread's next signal, and the 32-byte message within ML-KEM decapsulation,
-// until its memory is used again.
+// and on the heap. Built without, Do scrubs the stack and the registers, keeps
+// signals away on Linux, and each object on the heap that holds a secret is reached
+// and wiped by its owner. What is out of reach then: the 32-byte message within
+// ML-KEM decapsulation, until its memory is used again; and the registers that a
+// signal saved during DoOften, or on other systems, until the thread's next signal.
 //
 // It must not know what the secrets are for.
 package volatile
