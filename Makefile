@@ -51,7 +51,8 @@ bench: # side by side with crypto/tls and flynn/noise: a table of ratios
 fuzz:
 	./.ci/fuzz $(FUZZTIME)
 
-soak: # random lives, faults, strangers and ten thousand connections, with the race detector and without
+soak: # random lives, faults, strangers, ten thousand connections and 10^5 resumptions, with the race detector and without
+	$(GO) test -count=1 -v -timeout 0 -run "^TestManyResumptions$$" . -resumptions 100000
 	$(GO) test -count=1 -v -timeout 0 -run "^Test(Soak|Faults|Strangers|ManyConnections)$$" ./fuzz -soak $(SOAKTIME) -places 500 -connections 10000
 	$(GO) test -race -count=1 -v -timeout 0 -run "^Test(Soak|Faults|Strangers|ManyConnections)$$" ./fuzz -soak $(SOAKTIME) -places 100 -connections 2000
 

@@ -116,7 +116,8 @@ type Config struct {
 	// connection then costs neither signatures nor certificates. Nil: nothing is
 	// kept or resumed. What is kept is a secret: see SessionStore, NewSessionCache.
 	// A session is offered once, to the server of its name, by the client that showed
-	// the same key, and only if Peers accepts the server still. With
+	// the same key, and only if Peers accepts the server still: Peers is asked before,
+	// and again when the server has proved that it holds the session. With
 	// GetClientCertificate no session is offered.
 	Sessions SessionStore
 

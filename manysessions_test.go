@@ -15,7 +15,7 @@ import (
 	"github.com/mayfly-tls/mayfly"
 )
 
-var resumptions = flag.Int("resumptions", 2000, "how often TestManyResumptions resumes")
+var resumptions = flag.Int("resumptions", 1000, "how often TestManyResumptions resumes")
 
 // TestManyResumptions resumes a session again and again, each time by a ticket of the
 // last, and measures memory and goroutines: neither grows.
@@ -43,7 +43,7 @@ func TestManyResumptions(t *testing.T) {
 		_ = server.Close()
 	}
 	once(false)
-	for range 500 {
+	for range 200 {
 		once(true)
 	}
 	heap, goroutines := settled()
