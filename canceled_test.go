@@ -58,6 +58,28 @@ func TestWriteAfterCanceledRekey(t *testing.T) {
 	})
 }
 
+// TestCloseWakesReadAtOnce closes a connection while a Read waits, and the peer takes
+// no close_notify: the Read does not wait with Close for that.
+func TestCloseWakesReadAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := overPipe(t, asItIs)
+		read, closed := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := c.Read(make([]byte, 1))
+			read <- err
+		}()
+		synctest.Wait()
+		go func() { closed <- c.Close() }()
+		within(t, 0, "Read", func() {
+			if err := <-read; err != net.ErrClosed {
+				t.Errorf("Read: %v, want net.ErrClosed", err)
+			}
+		})
+		within(t, 5*time.Second, "Close", func() { <-closed })
+	})
+}
+
 // TestCloseDuringCallback closes a connection whose handshake waits in a callback:
 // the callback's context ends, and the handshake with net.ErrClosed.
 func TestCloseDuringCallback(t *testing.T) {

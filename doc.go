@@ -67,6 +67,22 @@
 // make several servers one) all lead to a full handshake, or to nothing. So does age:
 // see TicketPolicy.MaxAge. Peer.Resumed tells.
 //
+// # Early data
+//
+// A client that resumes may send data with its first flight, a round trip early:
+// DialEarly, Conn.HandshakeEarly. Anybody who has seen it can send it again, so each side
+// has calls of its own for it. A server sets Config.MaxEarlyData and calls
+// Listener.AcceptEarly, or Conn.ReadEarly first; Read never returns such bytes. It takes
+// early data once for each ticket, as far as its ReplayGuard reaches, and refuses it
+// where that cannot tell. The client learns whether it was taken, as a whole or not at
+// all, and nothing is sent again by itself.
+//
+// # Handing a connection on
+//
+// Conn.Detach gives a live connection to another process, and Receiver.Attach goes on
+// with it there: the peer notices nothing. A server can so be replaced under its
+// clients: see examples/restart.
+//
 // # What is guaranteed
 //
 //   - Listen and Dial hand out no connection whose peer Peers did not accept. In
