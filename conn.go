@@ -428,6 +428,9 @@ func (c *Conn) apply(events []handshake.Event) error {
 		case handshake.SkipEarlyData:
 			c.in.skip = e.Max
 		case handshake.EarlyData:
+			if e.Exporter != nil {
+				c.keys.keepEarly(e.Exporter)
+			}
 			if c.early.left = int(e.Max); c.settings.server {
 				peer := c.intro.peer
 				c.earlyPeer.Store(&peer)

@@ -211,6 +211,14 @@ func (c *Conn) writeEarly(p []byte) (n int, err error) {
 	return n, nil
 }
 
+// ExportEarlyKeyingMaterial is ExportKeyingMaterial of the early exporter secret (RFC
+// 9846, Section 7.5): for a server that has accepted early data before the handshake is
+// done, and for both sides after it. What it gives is as replayable as early data. It is
+// an error where none was accepted.
+func (c *Conn) ExportEarlyKeyingMaterial(label string, context []byte, n int) ([]byte, error) {
+	return c.keys.exportEarly(label, context, n)
+}
+
 // EarlyDataAccepted reports whether early data was sent by a client and accepted by
 // the server; false before the handshake is done.
 func (c *Conn) EarlyDataAccepted() bool { return c.done.Load() && c.early.accepted }

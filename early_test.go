@@ -94,6 +94,11 @@ func TestEarlyData(t *testing.T) {
 		res := r.sendEarly(t, early)
 		res.must(t, early != "", early)
 		mustBe(t, true, res.client, res.server)
+		a, errA := res.client.ExportEarlyKeyingMaterial("x", nil, 32)
+		b, errB := res.server.ExportEarlyKeyingMaterial("x", nil, 32)
+		if accepted := early != ""; (errA == nil) != accepted || (errB == nil) != accepted || !bytes.Equal(a, b) {
+			t.Errorf("exported early: %x, %v and %x, %v", a, errA, b, errB)
+		}
 	}
 	r.sendEarly(t, strings.Repeat("x", 1001)).must(t, false, "") // all or nothing
 }

@@ -43,7 +43,7 @@ func (c *Conn) state() *handover.State {
 			CountRecords: out.counts.records.Load(), CountBytes: out.counts.bytes.Load(),
 		},
 	}
-	s.Exporter, s.Resumption = c.keys.copies()
+	s.Exporter, s.Resumption, s.EarlyExporter = c.keys.copies()
 	if !s.In.Closed {
 		s.In.Secret, s.In.Generation = secretOf(in.receiver.Traffic().Secret()), in.receiver.Generation()
 	}
@@ -63,17 +63,20 @@ func secretOf(b []byte) *volatile.Secret {
 }
 
 // copies returns the secrets that belong to neither half.
-func (k *keyring) copies() (exporter, resumption *volatile.Secret) {
+func (k *keyring) copies() (exporter, resumption, early *volatile.Secret) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	exporter, resumption = volatile.New(0), volatile.New(0)
+	exporter, resumption, early = volatile.New(0), volatile.New(0), volatile.New(0)
+	if k.early != nil {
+		early = secretOf(k.early.Secret())
+	}
 	if k.exporter != nil {
 		exporter = secretOf(k.exporter.Secret())
 	}
 	if k.resumption != nil {
 		resumption = secretOf(k.resumption.Secret())
 	}
-	return exporter, resumption
+	return exporter, resumption, early
 }
 
 var errForeign = errors.New("mayfly: the connection that was handed on cannot be one of this module's")
@@ -89,6 +92,9 @@ func (c *Conn) restore(state *handover.State) error {
 		!fits(state.In.Secret, state.In.Closed), !fits(state.Out.Secret, state.Out.Closed),
 		state.In.Plain.Len()+len(state.In.Ahead) > readChunk:
 		return errForeign
+	}
+	if state.EarlyExporter.Len() == used.HashLen {
+		c.keys.keepEarly(schedule.ContinueExporter(used, state.EarlyExporter.Clone()))
 	}
 	if err := c.restoreIntroduction(state); err != nil {
 		return err

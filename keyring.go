@@ -21,6 +21,7 @@ type keyring struct {
 	exporter *schedule.Exporter
 
 	resumption *schedule.Resumption // a client's, for the tickets to come
+	early      *schedule.Exporter   // where early data was accepted
 }
 
 func (k *keyring) wipe() {
@@ -33,7 +34,8 @@ func (k *keyring) wipe() {
 		k.exporter.Wipe()
 	}
 	k.resumption.Wipe()
-	k.machine, k.exporter, k.resumption = nil, nil, nil
+	k.early.Wipe()
+	k.machine, k.exporter, k.resumption, k.early = nil, nil, nil, nil
 }
 
 // hold takes over the machine's secrets.
@@ -48,6 +50,22 @@ func (k *keyring) keep(x *schedule.Exporter, r *schedule.Resumption) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.machine, k.exporter, k.resumption = nil, x, r
+}
+
+// keepEarly takes over the early exporter's.
+func (k *keyring) keepEarly(x *schedule.Exporter) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.early = x
+}
+
+func (k *keyring) exportEarly(label string, context []byte, n int) ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.early == nil {
+		return nil, errors.New("mayfly: early keying material can be exported from an open connection whose early data was accepted")
+	}
+	return k.early.Export(label, context, n)
 }
 
 // ticketPSK returns the key of a ticket; nil where none is wanted any more.

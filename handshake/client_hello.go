@@ -265,6 +265,7 @@ func (m *Machine) retryClientHello(s *clientAwaitsServerHello, request *wire.Ser
 	m.transcript.HelloRetryRequest()
 	m.transcript.Add(request.Raw)
 	if s.early {
+		m.secrets.takeEarlyExporter().Wipe()
 		m.emit(InstallWrite{}, EarlyData{Accepted: false}) // the hello goes in the clear
 	}
 	next.psks, s.psks = usablePSKs(s.psks, []suite.ID{m.suite.ID}) // s wipes the rest

@@ -5,6 +5,7 @@
 package handshake
 
 import (
+	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
@@ -73,6 +74,7 @@ type SkipEarlyData struct{ Max int }
 type EarlyData struct {
 	Accepted bool
 	Max      uint32
+	Exporter *schedule.Exporter // of early_exporter_secret, where accepted; its receiver owns it
 }
 
 // Complete says that the handshake is done.

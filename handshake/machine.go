@@ -220,6 +220,8 @@ func wipeKeys(events []Event) {
 			e.Keys.Wipe()
 		case InstallWrite:
 			e.Keys.Wipe()
+		case EarlyData:
+			e.Exporter.Wipe()
 		}
 	}
 }

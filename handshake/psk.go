@@ -134,12 +134,15 @@ func (m *Machine) sendsEarlyData(psks []*PSK) bool {
 		(psks[0].ALPN == "" || slices.Contains(m.cfg.ALPN, psks[0].ALPN))
 }
 
-// earlyTraffic derives client_early_traffic_secret. The transcript reaches to the
-// ClientHello, whose keys it returns.
+// earlyTraffic derives client_early_traffic_secret, whose keys it returns, and
+// early_exporter_secret. The transcript reaches to the ClientHello.
 func (m *Machine) earlyTraffic(early *schedule.Early, s *suite.Suite) *suite.Keys {
-	traffic := early.ClientTraffic(m.transcript.SumWith(nil, s.NewHash))
+	th := m.transcript.SumWith(nil, s.NewHash)
+	traffic := early.ClientTraffic(th)
 	defer traffic.Wipe()
+	m.secrets.earlyExporter = early.Exporter(th)
 	m.log("CLIENT_EARLY_TRAFFIC_SECRET", traffic)
+	m.log("EARLY_EXPORTER_SECRET", m.secrets.earlyExporter)
 	return traffic.Keys()
 }
 

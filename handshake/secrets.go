@@ -18,6 +18,8 @@ type secrets struct {
 	exporter                             *schedule.Exporter
 	resumption                           *schedule.Resumption
 
+	earlyExporter *schedule.Exporter // until it is known whether early data is accepted
+
 	psk *PSK // a server's, that was found and is not yet used
 }
 
@@ -29,7 +31,15 @@ func (s *secrets) wipe() {
 	s.exporter.Wipe()
 	s.resumption.Wipe()
 	s.psk.wipe()
+	s.earlyExporter.Wipe()
 	*s = secrets{}
+}
+
+// takeEarlyExporter gives away the early exporter secret.
+func (s *secrets) takeEarlyExporter() *schedule.Exporter {
+	x := s.earlyExporter
+	s.earlyExporter = nil
+	return x
 }
 
 // dropPSK destroys a key that is not to be used.

@@ -230,7 +230,7 @@ func (m *Machine) sendServerHello(hello *wire.ClientHello, selected *selection) 
 	if m.summary.EarlyData {
 		m.emit(
 			InstallRead{Keys: earlyKeys, Aligned: m.aligned, Epoch: EpochEarly},
-			EarlyData{Accepted: true, Max: m.secrets.psk.MaxEarlyData},
+			EarlyData{Accepted: true, Max: m.secrets.psk.MaxEarlyData, Exporter: m.secrets.takeEarlyExporter()},
 		)
 	} else {
 		m.emit(InstallRead{Keys: m.secrets.clientHandshake.Keys(), Aligned: m.aligned, Epoch: EpochHandshake})

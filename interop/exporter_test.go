@@ -92,7 +92,7 @@ func tryExporterCryptoTLS(t *testing.T, c cell) {
 		}
 	}
 	// crypto/tls does not log the exporter's secret.
-	compareKeyLogs(t, ourLog.Bytes(), theirLog.Bytes(), keyLogLabels[:4])
+	compareKeyLogs(t, ourLog.Bytes(), theirLog.Bytes(), keyLogLabels, keyLogLabels[:4])
 }
 
 func tryExporterOpenSSL(t *testing.T, c cell) {
@@ -128,7 +128,7 @@ func tryExporterOpenSSL(t *testing.T, c cell) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	compareKeyLogs(t, ourLog.Bytes(), theirLog, keyLogLabels)
+	compareKeyLogs(t, ourLog.Bytes(), theirLog, keyLogLabels, keyLogLabels)
 }
 
 func tryExporterGnuTLS(t *testing.T, c cell) {
@@ -151,9 +151,9 @@ func tryExporterGnuTLS(t *testing.T, c cell) {
 	}
 }
 
-// compareKeyLogs checks that our log has each label once and nothing else, and that
-// the peer has the same lines for labels.
-func compareKeyLogs(t *testing.T, ours, theirs []byte, labels []string) {
+// compareKeyLogs checks that our log has each label of all once and nothing else, and
+// that the peer has the same lines for labels.
+func compareKeyLogs(t *testing.T, ours, theirs []byte, all, labels []string) {
 	t.Helper()
 	got, want := strings.Split(strings.TrimSuffix(string(ours), "\n"), "\n"), strings.Fields(strings.ToLower(string(theirs)))
 	var seen []string
@@ -168,8 +168,8 @@ func compareKeyLogs(t *testing.T, ours, theirs []byte, labels []string) {
 		}
 	}
 	slices.Sort(seen)
-	if all := slices.Sorted(slices.Values(keyLogLabels)); !slices.Equal(seen, all) {
-		t.Errorf("the labels are %q, want %q", seen, all)
+	if want := slices.Sorted(slices.Values(all)); !slices.Equal(seen, want) {
+		t.Errorf("the labels are %q, want %q", seen, want)
 	}
 }
 

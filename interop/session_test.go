@@ -120,7 +120,9 @@ func tryEarlyOpenSSLClient(t *testing.T, c cell) {
 	ours, _ := openWith(t, c, cfg, conn)
 	exchange(t, ours, p, bulk/10, true)
 
-	p, conn = c.openssl(t, append([]string{"-sess_in", session, "-early_data", early}, opensslQuiet[c.role]...)...)
+	log, ourLog := filepath.Join(dir, "keys"), new(syncBuffer)
+	cfg.KeyLogWriter = ourLog
+	p, conn = c.openssl(t, append([]string{"-sess_in", session, "-early_data", early, "-keylogfile", log}, opensslQuiet[c.role]...)...)
 	tap := tapped(conn)
 	ours = mayfly.Server(tap, cfg)
 	t.Cleanup(func() { ours.Close() })
@@ -135,6 +137,12 @@ func tryEarlyOpenSSLClient(t *testing.T, c cell) {
 	c.check(t, ours, tap)
 	checkResumed(t, ours, true)
 	exchange(t, ours, p, bulk/10, true)
+	theirLog, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := append([]string{"CLIENT_EARLY_TRAFFIC_SECRET", "EARLY_EXPORTER_SECRET"}, keyLogLabels...)
+	compareKeyLogs(t, ourLog.Bytes(), theirLog, all, all)
 }
 
 // earlyReader reads a connection's early data.

@@ -41,8 +41,9 @@ type State struct {
 	Authenticated int64 // in seconds, when the peer proved its key
 	Confirmed     bool  // a first record of the peer's was read
 
-	Exporter   *volatile.Secret
-	Resumption *volatile.Secret // empty: no tickets are wanted
+	Exporter      *volatile.Secret
+	Resumption    *volatile.Secret // empty: no tickets are wanted
+	EarlyExporter *volatile.Secret // empty: there was no early data
 
 	In  In
 	Out Out
@@ -101,7 +102,7 @@ func (s *State) Wipe() {
 }
 
 func (s *State) secrets() []**volatile.Secret {
-	return []**volatile.Secret{&s.Exporter, &s.Resumption, &s.In.Secret, &s.In.Message, &s.In.Plain, &s.In.Early, &s.Out.Secret}
+	return []**volatile.Secret{&s.Exporter, &s.Resumption, &s.EarlyExporter, &s.In.Secret, &s.In.Message, &s.In.Plain, &s.In.Early, &s.Out.Secret}
 }
 
 // An item is a field in the order in which they are written.
@@ -115,7 +116,7 @@ func (s *State) items() []item {
 	return []item{
 		flag(&s.Server), number(&s.Suite), number(&s.Group), text(&s.Name), text(&s.ALPN), flag(&s.Retried), flag(&s.Resumed), flag(&s.Early),
 		number(&s.PeerType), list(&s.PeerEntries), opaque(&s.PSKIdentity), opaque(&s.OCSP), list(&s.SCTs), fixed(s.Own[:]),
-		number(&s.Started), number(&s.Authenticated), flag(&s.Confirmed), secret(&s.Exporter), secret(&s.Resumption),
+		number(&s.Started), number(&s.Authenticated), flag(&s.Confirmed), secret(&s.Exporter), secret(&s.Resumption), secret(&s.EarlyExporter),
 
 		flag(&s.In.Closed), secret(&s.In.Secret), number(&s.In.Generation), number(&s.In.Records), number(&s.In.Limit),
 		secret(&s.In.Message), secret(&s.In.Plain), secret(&s.In.Early), opaque(&s.In.Ahead),
