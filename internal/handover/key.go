@@ -8,6 +8,7 @@ import (
 	"crypto/ecdh"
 	"crypto/hpke"
 	"crypto/mlkem"
+	"crypto/rand"
 	"errors"
 
 	"github.com/mayfly-tls/mayfly/internal/volatile"
@@ -48,7 +49,7 @@ func NewKey() (*Key, error) {
 	k := new(Key)
 	var err error
 	volatile.Do(func() {
-		if k.x, err = ecdh.X25519().GenerateKey(nil); err != nil {
+		if k.x, err = ecdh.X25519().GenerateKey(rand.Reader); err != nil {
 			return
 		}
 		if k.pq, err = mlkem.GenerateKey768(); err != nil {

@@ -42,6 +42,7 @@ type kind struct {
 	client bool // the child is the client
 	psk    bool // an imported pre-shared key
 	ticket bool // a session is resumed
+	moved  bool // the child hands the connection on, to itself
 	raw    bool // raw public keys, otherwise X.509
 	rekeys bool
 	deep   bool // on stacks that have grown
@@ -78,7 +79,7 @@ const (
 const connections = 2 * 2 * 2 * 3 * 3 * int(ends)
 
 func kindOf(i int) kind {
-	k := kind{deep: i%3 == 1, psk: i%5 == 2, ticket: i%5 == 4}
+	k := kind{deep: i%3 == 1, psk: i%5 == 2, ticket: i%5 == 4, moved: i%11 == 3}
 	n := i
 	next := func(m int) int { r := n % m; n /= m; return r }
 	k.client = next(2) == 0
@@ -176,11 +177,34 @@ func (c *child) run(i int) {
 	if err := <-done; err != nil {
 		panic(fmt.Sprint(i, ": the child's handshake: ", err))
 	}
+	if k.moved && c.mayfly {
+		onStack(k.deep, func() { conn = c.move(k, conn.(*mayfly.Conn), key) })
+	}
 	key.Wipe()
 	onStack(k.deep, func() { c.serve(conn) })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stores = append(c.stores, cache)
+}
+
+// move hands a connection on, as if to another process, and keeps what is left of it.
+func (c *child) move(k kind, conn *mayfly.Conn, key *mayfly.PresharedKey) secure {
+	r, err := mayfly.NewReceiver()
+	if err != nil {
+		panic(err)
+	}
+	blob, raw, err := conn.Detach(context.Background(), r.Offer())
+	if err != nil {
+		panic(err)
+	}
+	c.mu.Lock()
+	c.kept = append(c.kept, conn)
+	c.mu.Unlock()
+	next, err := r.Attach(raw, blob, configFor(k, k.client, c.identity, c.cert, key))
+	if err != nil {
+		panic(err)
+	}
+	return next
 }
 
 // dial connects to the parent, and says for which connection and what for.
