@@ -121,6 +121,31 @@ func TestPSK(t *testing.T) {
 	}
 }
 
+// A server acknowledges the name, but not where it resumes a session (RFC 6066,
+// Section 3).
+func TestServerNameAcknowledged(t *testing.T) {
+	t.Parallel()
+	for kind, want := range map[schedule.BinderLabel]bool{schedule.ResumptionBinder: false, schedule.ExternalBinder: true, schedule.ImportedBinder: true} {
+		s := newSafe("alpha").edit(func(p *PSK) { p.Kind = kind })
+		p := newPair(t, clientConfig(s.offered), serverConfig(s.alone))
+		seen := 0
+		p.tamper = func(_ Role, raw []byte) [][]byte {
+			if wire.MessageType(raw[0]) == wire.EncryptedExtensionsType {
+				message, err := wire.ParseEncryptedExtensions(raw)
+				if err != nil || message.ServerName != want {
+					t.Errorf("%s: %v, %v", kind, message, err)
+				}
+				seen++
+			}
+			return [][]byte{raw}
+		}
+		p.mustSucceed(t)
+		if seen != 1 {
+			t.Errorf("%s: %d EncryptedExtensions", kind, seen)
+		}
+	}
+}
+
 // Where no key can be used, credentials are.
 func TestPSKFallback(t *testing.T) {
 	t.Parallel()

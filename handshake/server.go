@@ -10,6 +10,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
@@ -243,7 +244,10 @@ func (m *Machine) sendServerHello(hello *wire.ClientHello, selected *selection) 
 // sendEncryptedExtensions answers the client's extensions (RFC 9846, Section
 // 4.4.1).
 func (m *Machine) sendEncryptedExtensions(hello *wire.ClientHello, selected *selection) {
-	answer := &wire.EncryptedExtensions{ALPN: selected.alpn, ServerName: hello.ServerName != "", EarlyData: m.summary.EarlyData}
+	answer := &wire.EncryptedExtensions{ALPN: selected.alpn, EarlyData: m.summary.EarlyData}
+	if psk := m.summary.PSK; psk == nil || psk.Kind != schedule.ResumptionBinder {
+		answer.ServerName = hello.ServerName != "" // RFC 6066, Section 3: not where a session is resumed
+	}
 	if groups := m.cfg.groups(); groups[0] != selected.group && !m.summary.HelloRetry {
 		// RFC 9846, Section 4.3.7: tell the client what to send next time.
 		answer.SupportedGroups = convert[uint16](groups)
