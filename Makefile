@@ -7,7 +7,7 @@ SOAKTIME ?= 5m
 # The packages whose coverage is held to at least 85 %.
 CORE = ./record ./transcript ./handshake ./internal/...
 
-.PHONY: all demo test race memscan secret interop check lint vuln cover bench fuzz soak peers
+.PHONY: all demo test race memscan secret interop check lint vuln cover bench fuzz soak peers bogo
 
 all: check
 
@@ -60,3 +60,6 @@ check: lint test race secret cover
 
 peers: # the programs of others, on Debian and its kin
 	./.ci/peers
+
+bogo: # the protocol tests of BoringSSL, of which BORINGSSL is a checkout
+	./.ci/bogo "$(BORINGSSL)"

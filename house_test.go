@@ -51,6 +51,7 @@ var imports = map[string][]string{
 	"mayflytest":          {""},
 	"interop":             {},
 	"fuzz":                {},
+	"cmd/bogoshim":        {"", "golang.org/x/sys/cpu"},
 	"cmd/mayfly":          {"", "message", "filippo.io/age", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 }
 

@@ -1,0 +1,216 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+// maxEarlyData is how much early data the tests expect a server to take.
+const maxEarlyData = 14336
+
+// errFailedCallback is what a callback for certificates says where it is to fail.
+var errFailedCallback = &mayfly.AlertError{Code: internalError, Reason: "the test fails the callback for certificates"}
+
+// config makes the Config of the connection.
+func (c *connection) config() (*mayfly.Config, error) {
+	f := c.flags
+	if f.maxVersion != 0 && f.maxVersion < tls.VersionTLS13 {
+		return nil, fmt.Errorf("%w: a version below TLS 1.3", errUnimplemented)
+	}
+	config := &mayfly.Config{
+		AllowSelf:        true, // both sides have keys of the tests
+		HandshakeTimeout: time.Minute,
+		Time:             c.shim.clock.time,
+		KeyLogWriter:     &c.secrets,
+		VerifyConnection: c.verifyConnection,
+		Trace:            &mayfly.Trace{KeysInstalled: c.keysInstalled},
+	}
+	psks, err := c.install(config)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.groups(config); err != nil {
+		return nil, err
+	}
+	if f.keyUpdate {
+		config.Rekey.MinInterval = -1
+	}
+	if f.server {
+		return c.serverConfig(config, psks)
+	}
+	return c.clientConfig(config, psks)
+}
+
+func (f *flags) groups(config *mayfly.Config) error {
+	known := []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256}
+	for _, n := range f.curves {
+		if !slices.Contains(known, tls.CurveID(n)) {
+			return fmt.Errorf("%w: the group %d", errUnimplemented, n)
+		}
+		config.CurvePreferences = append(config.CurvePreferences, tls.CurveID(n))
+	}
+	return nil
+}
+
+func (c *connection) clientConfig(config *mayfly.Config, psks []*mayfly.PresharedKey) (*mayfly.Config, error) {
+	f := c.flags
+	config.ServerName = f.hostName
+	config.NextProtos = protocols(f.advertiseALPN)
+	config.Sessions = c.store.cache
+	config.Peers = mayfly.AllOf(mayfly.InsecureAnyServer(), mayfly.Verify(c.verify))
+	if len(psks) > 0 {
+		if config.Identity != nil || len(config.Certificates) > 0 {
+			return nil, fmt.Errorf("%w: a client that has a pre-shared key and shows a certificate", errUnimplemented)
+		}
+		config.Peers = mayfly.PSKs(psks...)
+	}
+	if f.useOldClientCertCallback || f.failCertCallback || f.expect.clientCAList != "" || f.expect.peerVerifyPrefs != nil {
+		config.GetClientCertificate = c.clientCertificate(config.Certificates)
+		if f.useOldClientCertCallback {
+			config.Certificates = nil
+		}
+	}
+	return config, nil
+}
+
+// clientCertificate is a callback that chooses the first of certs.
+func (c *connection) clientCertificate(certs []tls.Certificate) func(context.Context, *mayfly.CertificateRequest) (*tls.Certificate, error) {
+	return func(_ context.Context, r *mayfly.CertificateRequest) (*tls.Certificate, error) {
+		c.request = r
+		if err := c.flags.expect.checkCertificateRequest(r); err != nil {
+			return nil, err
+		}
+		switch {
+		case c.flags.failCertCallback:
+			return nil, errFailedCallback
+		case c.flags.useOldClientCertCallback && len(certs) > 0:
+			return &certs[0], nil
+		}
+		return nil, nil
+	}
+}
+
+func (c *connection) serverConfig(config *mayfly.Config, psks []*mayfly.PresharedKey) (*mayfly.Config, error) {
+	f := c.flags
+	config.TicketKeys = c.shim.ring
+	if f.noTicket {
+		config.Tickets.Count = -1
+	}
+	if f.enableEarlyData {
+		config.MaxEarlyData, config.Replay = maxEarlyData, c.shim.replay
+	}
+	anybody := mayfly.AllOf(mayfly.AnyKey(), mayfly.Verify(c.verify))
+	switch {
+	case f.requireAnyClientCertificate:
+		config.Peers = anybody
+	case f.verifyPeer:
+		config.Peers = mayfly.AnyOf(anybody, mayfly.NoClientAuth())
+	default:
+		config.Peers = mayfly.NoClientAuth()
+	}
+	if len(psks) > 0 {
+		config.Peers = mayfly.PSKs(psks...)
+		if config.Identity != nil || len(config.Certificates) > 0 {
+			config.Peers = mayfly.AnyOf(config.Peers, mayfly.NoClientAuth())
+		}
+	}
+	if f.failCertCallback {
+		config.GetCertificate = func(context.Context, *mayfly.ClientHello) (*tls.Certificate, error) {
+			return nil, errFailedCallback
+		}
+	}
+	return &mayfly.Config{
+		GetConfig:        c.chooseConfig(config),
+		HandshakeTimeout: config.HandshakeTimeout,
+		Trace:            config.Trace,
+		TicketKeys:       config.TicketKeys,
+	}, nil
+}
+
+// chooseConfig is what the tests call the early callback: it sees the ClientHello
+// before anything is decided.
+func (c *connection) chooseConfig(config *mayfly.Config) func(context.Context, *mayfly.ClientHello) (*mayfly.Config, error) {
+	return func(_ context.Context, hello *mayfly.ClientHello) (*mayfly.Config, error) {
+		f := c.flags
+		c.hello = hello
+		if err := f.expect.checkHello(hello); err != nil {
+			return nil, err
+		}
+		if f.failEarlyCallback {
+			return nil, &mayfly.AlertError{Code: handshakeFailure, Reason: "the test fails the early callback"}
+		}
+		switch {
+		case f.declineALPN || len(hello.NextProtos) == 0:
+		case f.rejectALPN:
+			config.NextProtos = []string{"none of the client's"}
+		case f.selectALPN != "":
+			config.NextProtos = []string{f.selectALPN}
+		}
+		return config, nil
+	}
+}
+
+// verify judges a peer. One that is resumed was judged before: the tests say whether
+// it is to be judged again. Where they reject early data, all that follows the offer
+// of the session is of what they call the retry. Who does not insist on a peer goes on
+// with one that is refused.
+func (c *connection) verify(_ context.Context, p mayfly.Peer) error {
+	f := c.flags
+	if c.retry != nil && (c.judged > 0 || !p.Resumed) {
+		f = c.retry
+	}
+	c.judged++
+	if p.Resumed && !f.reverifyOnResume {
+		return nil
+	}
+	c.shim.refused = f.verifyFail
+	if f.verifyFail && (f.verifyPeer || f.requireAnyClientCertificate) {
+		return f.refusal()
+	}
+	return nil
+}
+
+// refusal is how the tests want a peer to be refused, by the one or the other kind of
+// callback.
+func (f *flags) refusal() error {
+	const reason = "the test refuses the peer"
+	if f.useCustomVerifyCallback {
+		return &mayfly.AlertError{Code: certificateUnknown, Reason: reason}
+	}
+	return &mayfly.AlertError{Code: handshakeFailure, Reason: reason}
+}
+
+// The alerts that callbacks choose: RFC 9846, Section 6.
+const (
+	handshakeFailure             mayfly.AlertCode = 40
+	certificateUnknown           mayfly.AlertCode = 46
+	internalError                mayfly.AlertCode = 80
+	badCertificateStatusResponse mayfly.AlertCode = 113
+)
+
+// verifyConnection sees what a certificate brought along.
+func (c *connection) verifyConnection(state tls.ConnectionState) error {
+	if c.flags.expect.ocspResponse != nil && len(state.OCSPResponse) == 0 && !state.DidResume {
+		return unexpected("the OCSP response, while the peer is judged", "absent", "there")
+	}
+	if !c.flags.server && c.flags.useOCSPCallback && c.flags.failOCSPCallback {
+		return &mayfly.AlertError{Code: badCertificateStatusResponse, Reason: "the test fails the callback for OCSP"}
+	}
+	return nil
+}
+
+// keysInstalled notes that early data is sent.
+func (c *connection) keysInstalled(_ context.Context, info mayfly.KeyInfo) {
+	if info.Early && info.Direction == mayfly.Sending {
+		c.earlyOffered.Store(true)
+	}
+}

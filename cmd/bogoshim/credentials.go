@@ -1,0 +1,143 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"crypto"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+// A witness is a key that notes that it was used, which says which credential was
+// chosen.
+type witness struct {
+	crypto.Signer
+	number   int
+	selected *atomic.Int32
+}
+
+func (w witness) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) ([]byte, error) {
+	w.selected.Store(int32(w.number))
+	return w.Signer.Sign(random, digest, opts)
+}
+
+// install puts the credentials into a Config, and returns those of pre-shared keys.
+func (c *connection) install(config *mayfly.Config) (psks []*mayfly.PresharedKey, err error) {
+	if f := c.flags; f.defaultCredential.keyFile != "" {
+		if err := c.installOne(config, &f.defaultCredential, -1); err != nil {
+			return nil, err
+		}
+	}
+	for i := range c.flags.credentials {
+		cred := &c.flags.credentials[i]
+		if cred.kind == "psk" {
+			key, err := cred.presharedKey(c.flags.server)
+			if err != nil {
+				return nil, err
+			}
+			psks = append(psks, key)
+			c.pskNumbers[string(cred.pskIdentity)] = i
+			continue
+		}
+		if err := c.installOne(config, cred, i); err != nil {
+			return nil, err
+		}
+	}
+	return psks, nil
+}
+
+func (c *connection) installOne(config *mayfly.Config, cred *credential, number int) error {
+	key, err := readKey(cred.keyFile)
+	if err != nil {
+		return err
+	}
+	signer := witness{key, number, &c.selected}
+	if cred.kind == "rpk" {
+		if config.Identity != nil {
+			return fmt.Errorf("%w: more than one raw key", errUnimplemented)
+		}
+		config.Identity, err = mayfly.NewIdentity(signer)
+		if err != nil {
+			return fmt.Errorf("%w: %w", errUnimplemented, err)
+		}
+		return nil
+	}
+	if cred.mustMatchIssuer {
+		return fmt.Errorf("%w: must-match-issuer", errUnimplemented)
+	}
+	cert, err := cred.certificate(signer)
+	if err != nil {
+		return err
+	}
+	if c.flags.useOCSPCallback && c.flags.declineOCSPCallback {
+		cert.OCSPStaple = nil
+	}
+	config.Certificates = append(config.Certificates, *cert)
+	return nil
+}
+
+// certificate reads a chain.
+func (cred *credential) certificate(signer crypto.Signer) (*tls.Certificate, error) {
+	chain, err := readPEM(cred.certFile, "CERTIFICATE")
+	if err != nil {
+		return nil, err
+	}
+	cert := &tls.Certificate{Certificate: chain, PrivateKey: signer, OCSPStaple: cred.ocspResponse}
+	for _, scheme := range cred.signingPrefs {
+		cert.SupportedSignatureAlgorithms = append(cert.SupportedSignatureAlgorithms, tls.SignatureScheme(scheme))
+	}
+	if cred.scts != nil {
+		cert.SignedCertificateTimestamps, err = splitSCTs(cred.scts)
+	}
+	return cert, err
+}
+
+// presharedKey makes a key of a pair of names, which is what mayfly takes for the
+// context of RFC 9258.
+func (cred *credential) presharedKey(server bool) (*mayfly.PresharedKey, error) {
+	client, rest, ok1 := short(cred.pskContext)
+	name, rest, ok2 := short(rest)
+	if !ok1 || !ok2 || len(rest) > 0 || cred.pskHash != 256 {
+		return nil, fmt.Errorf("%w: a context of RFC 9258 that is no pair of names, or a hash other than SHA-256", errUnimplemented)
+	}
+	if server {
+		client, name = name, client
+	}
+	return mayfly.NewPresharedKey(string(cred.pskIdentity), cred.pskKey, string(client), string(name))
+}
+
+// short takes what stands behind its length of one byte.
+func short(b []byte) (v, rest []byte, ok bool) {
+	if len(b) == 0 || len(b)-1 < int(b[0]) {
+		return nil, nil, false
+	}
+	return b[1 : 1+b[0]], b[1+b[0]:], true
+}
+
+// readKey reads a private key.
+func readKey(file string) (crypto.Signer, error) {
+	blocks, err := readPEM(file, "PRIVATE KEY")
+	if err != nil {
+		return nil, err
+	}
+	if len(blocks) != 1 {
+		return nil, errors.New("bogoshim: a key's file must hold one key")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(blocks[0])
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("%w: a key that cannot sign", errUnimplemented)
+	}
+	return signer, nil
+}
