@@ -7,6 +7,7 @@ package mayfly
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/credential"
@@ -36,6 +37,9 @@ func (i *introduction) newTicketTaker() *tickets {
 func pinOfCredential(c *credential.Credential) [32]byte {
 	if c.Leaf != nil {
 		return PinOfCertificate(c.Leaf)
+	}
+	if c.Type == credential.RawPublicKey && len(c.Entries) == 1 {
+		return sha256.Sum256(c.Entries[0]) // the SubjectPublicKeyInfo
 	}
 	peer, err := credential.ParsePeer(c.Type, c.Entries)
 	if err != nil {

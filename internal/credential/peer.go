@@ -93,11 +93,32 @@ func parseRawKey(entries [][]byte) (*Peer, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
-	// One key has one encoding, and so one pin.
-	if canonical, err := x509.MarshalPKIXPublicKey(key); err != nil || !bytes.Equal(canonical, spki) {
+	if !canonical(spki, key) {
 		return nil, alert.New(alert.BadCertificate, "the peer's raw public key is not encoded in DER as it should be")
 	}
 	return &Peer{Type: RawPublicKey, SPKI: spki, Key: key}, nil
+}
+
+// What stands before the key in a SubjectPublicKeyInfo (RFC 8410, Section 4, and RFC
+// 5480, Section 2).
+const (
+	ed25519Prefix = "\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00"
+	p256Prefix    = "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00"
+)
+
+// canonical reports whether spki, in which key was found, is its one encoding in DER:
+// a key that had others would have other pins.
+func canonical(spki []byte, key crypto.PublicKey) bool {
+	switch key := key.(type) {
+	case ed25519.PublicKey:
+		point, ok := bytes.CutPrefix(spki, []byte(ed25519Prefix))
+		return ok && bytes.Equal(point, key)
+	case *ecdsa.PublicKey:
+		encoded, err := key.Bytes()
+		point, ok := bytes.CutPrefix(spki, []byte(p256Prefix))
+		return err == nil && ok && bytes.Equal(point, encoded)
+	}
+	return false
 }
 
 // parseChain reads an X.509 chain. Of the certificates behind the leaf, which

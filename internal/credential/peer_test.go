@@ -95,6 +95,43 @@ func TestParseRawKey(t *testing.T) {
 	}
 }
 
+// FuzzCanonical holds what a raw key's encoding must be against the standard
+// library's.
+func FuzzCanonical(f *testing.F) {
+	for _, key := range []crypto.PublicKey{edKey(1).Public(), ecKey(f, elliptic.P256(), 1).Public(), ecKey(f, elliptic.P384(), 1).Public()} {
+		spki, err := x509.MarshalPKIXPublicKey(key)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(spki)
+		f.Add(append(bytes.Clone(spki), 0))
+		// The same with parameters after the algorithm's, NULL.
+		long := append([]byte{spki[0], spki[1] + 2, spki[2], spki[3] + 2}, spki[4:4+int(spki[3])]...)
+		f.Add(append(append(long, 5, 0), spki[4+int(spki[3]):]...))
+	}
+	f.Fuzz(func(t *testing.T, spki []byte) {
+		key, err := x509.ParsePKIXPublicKey(spki)
+		if err != nil {
+			return
+		}
+		if k, ok := key.(*ecdsa.PublicKey); ok && k.Curve != elliptic.P256() {
+			return
+		}
+		if _, ok := key.(ed25519.PublicKey); !ok {
+			if _, ok := key.(*ecdsa.PublicKey); !ok {
+				return
+			}
+		}
+		want, err := x509.MarshalPKIXPublicKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if canonical(spki, key) != bytes.Equal(spki, want) {
+			t.Errorf("%x: canonical: %v; the standard library: %x", spki, canonical(spki, key), want)
+		}
+	})
+}
+
 func TestParseChain(t *testing.T) {
 	t.Parallel()
 	leaf := issue(t, nil).Raw
