@@ -83,8 +83,8 @@ type Config struct {
 	CipherSuites []uint16
 
 	// CurvePreferences are the key exchanges, most wanted first, of
-	// tls.X25519MLKEM768, tls.X25519 and tls.CurveP256. Nil: these three in
-	// this order.
+	// tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521 and
+	// MLKEM1024. Nil: the first four of these in this order.
 	CurvePreferences []tls.CurveID
 
 	// GetConfig, on a server, is asked for the Config of each handshake, after
@@ -189,6 +189,11 @@ func (c *Config) Clone() *Config {
 	d.CurvePreferences = slices.Clone(c.CurvePreferences)
 	return &d
 }
+
+// MLKEM1024 is ML-KEM-1024 by itself, for Config.CurvePreferences
+// (draft-ietf-tls-mlkem). tls.X25519MLKEM768 holds as long as one of two problems is
+// hard; this is for those whose rules want no elliptic curve.
+const MLKEM1024 tls.CurveID = 0x0202
 
 // A RekeyPolicy says when a side changes the keys under which it sends. Keys are
 // changed by whichever of Records, Bytes and Age comes first, with the next

@@ -68,7 +68,7 @@ func TestMisuse(t *testing.T) {
 		{"server, an address as a name", true, &mayfly.Config{Identity: id, Peers: pin, ServerNames: []string{"127.0.0.1"}}, "host names"},
 		{"TLS 1.2 suite", true, &mayfly.Config{Identity: id, Peers: pin, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}, "CipherSuites"},
 		{"no suite", true, &mayfly.Config{Identity: id, Peers: pin, CipherSuites: []uint16{}}, "CipherSuites"},
-		{"P-521", true, &mayfly.Config{Identity: id, Peers: pin, CurvePreferences: []tls.CurveID{tls.CurveP521}}, "CurvePreferences"},
+		{"ffdhe2048", true, &mayfly.Config{Identity: id, Peers: pin, CurvePreferences: []tls.CurveID{0x0100}}, "CurvePreferences"},
 		{"record size", true, &mayfly.Config{Identity: id, Peers: pin, RecordSizeLimit: 63}, "RecordSizeLimit"},
 		{"an empty protocol", true, &mayfly.Config{Identity: id, Peers: pin, NextProtos: []string{""}}, "NextProtos"},
 		{"an empty certificate", true, &mayfly.Config{Certificates: []tls.Certificate{{}}, Peers: pin}, "Certificates"},

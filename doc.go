@@ -116,7 +116,7 @@
 //
 // # Defaults
 //
-// TLS 1.3 and nothing older. Key exchange: X25519MLKEM768, X25519, P-256, in this
+// TLS 1.3 and nothing older. Key exchange: X25519MLKEM768, X25519, P-256, P-384, in this
 // order. Suites: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305 where the
 // processor has AES instructions, ChaCha20-Poly1305 first where it does not. A
 // handshake may take 10 seconds. Keys are changed after 2^22 records, 64 GiB or

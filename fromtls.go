@@ -7,6 +7,8 @@ package mayfly
 import (
 	"crypto/tls"
 	"fmt"
+
+	"github.com/mayfly-tls/mayfly/internal/kex"
 )
 
 // ServerConfigFromTLS carries a crypto/tls server's configuration over. What has
@@ -103,7 +105,7 @@ func configFromTLS(t *tls.Config) (*Config, error) {
 		KeyLogWriter:     t.KeyLogWriter,
 	}
 	for _, group := range t.CurvePreferences {
-		if group == tls.X25519MLKEM768 || group == tls.X25519 || group == tls.CurveP256 {
+		if kex.Group(group).Supported() {
 			c.CurvePreferences = append(c.CurvePreferences, group)
 		}
 	}

@@ -5,6 +5,7 @@
 package mayfly
 
 import (
+	"crypto"
 	"fmt"
 	"io"
 	"log/slog"
@@ -72,6 +73,7 @@ type keyForm struct {
 const (
 	minKey      = 16 // 128 bits
 	maxIdentity = 2048
+	maxContext  = 2048
 	maxName     = 255 // the syntax of RFC 9258, Appendix B
 )
 
@@ -108,9 +110,43 @@ func NewPresharedKey(identity string, key []byte, self, peer string) (*Preshared
 		if server {
 			roles.Client, roles.Server = roles.Server, roles.Client
 		}
-		k.forms = append(k.forms,
-			importKey(key, identity, roles, server, withSHA256, wire.KDFSHA256),
-			importKey(key, identity, roles, server, withSHA384, wire.KDFSHA384))
+		k.importFor(server, key, withSHA256, roles.Marshal())
+	}
+	return k.guarded(), nil
+}
+
+// NewImportedClientKey imports a key, of a client, with a context that is no pair of
+// names: for another implementation of RFC 9258 that was given the same context, up to
+// 2048 bytes, and the same hash of the key, crypto.SHA256 or crypto.SHA384. Where both
+// are ours, or the other side can be told the context, NewPresharedKey says more: this
+// context does not say who is the client and who the server, so a Config of a server
+// refuses the key, and no program may have the same key for the other role. The key is
+// not kept.
+func NewImportedClientKey(identity string, key []byte, hash crypto.Hash, context []byte) (*PresharedKey, error) {
+	return newImportedKey(identity, key, hash, context, false)
+}
+
+// NewImportedServerKey is NewImportedClientKey for a server: a Config of a client
+// refuses it.
+func NewImportedServerKey(identity string, key []byte, hash crypto.Hash, context []byte) (*PresharedKey, error) {
+	return newImportedKey(identity, key, hash, context, true)
+}
+
+func newImportedKey(identity string, key []byte, hash crypto.Hash, context []byte, server bool) (*PresharedKey, error) {
+	if err := checkKey(identity, key); err != nil {
+		return nil, err
+	}
+	if len(context) > maxContext {
+		return nil, configError("the context of an imported key has at most 2048 bytes")
+	}
+	k := &presharedKey{identity: identity}
+	switch hash {
+	case crypto.SHA256:
+		k.importFor(server, key, withSHA256, context)
+	case crypto.SHA384:
+		k.importFor(server, key, withSHA384, context)
+	default:
+		return nil, configError("the hash of an imported key is crypto.SHA256 or crypto.SHA384")
 	}
 	return k.guarded(), nil
 }
@@ -155,13 +191,19 @@ func checkKey(identity string, key []byte) error {
 	return nil
 }
 
-// importKey is RFC 9258, Section 5.1. The hash of key is SHA-256.
-func importKey(key []byte, identity string, roles *wire.RoleContext, server bool, target suite.ID, kdf uint16) keyForm {
-	imported := (&wire.ImportedIdentity{
-		External: []byte(identity), Context: roles.Marshal(), Protocol: versionTLS13, KDF: kdf,
-	}).Marshal()
-	secret := schedule.Import(suite.ByID(withSHA256), key, imported, suite.ByID(target))
-	return keyForm{server, schedule.ImportedBinder, target, imported, secret}
+// importFor adds the forms of a key for a role, one for each hash of the suites: RFC
+// 9258, Section 5.1. own stands for the hash that the key itself goes with.
+func (k *presharedKey) importFor(server bool, key []byte, own suite.ID, context []byte) {
+	for _, target := range []struct {
+		suite suite.ID
+		kdf   uint16
+	}{{withSHA256, wire.KDFSHA256}, {withSHA384, wire.KDFSHA384}} {
+		imported := (&wire.ImportedIdentity{
+			External: []byte(k.identity), Context: context, Protocol: versionTLS13, KDF: target.kdf,
+		}).Marshal()
+		secret := schedule.Import(suite.ByID(own), key, imported, suite.ByID(target.suite))
+		k.forms = append(k.forms, keyForm{server, schedule.ImportedBinder, target.suite, imported, secret})
+	}
 }
 
 // guarded sees to it that the secrets are wiped when the key is dropped.

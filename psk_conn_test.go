@@ -7,6 +7,7 @@ package mayfly_test
 import (
 	"bytes"
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/hex"
@@ -476,3 +477,66 @@ func TestPSKAtOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestPSKContext has keys that are imported with any context: both sides must have the
+// same key, context and hash, and each its role.
+func TestPSKContext(t *testing.T) {
+	t.Parallel()
+	type made struct {
+		hash    crypto.Hash
+		context string
+	}
+	key := secretKey(t)
+	for _, test := range []struct {
+		name           string
+		client, server made
+		alert          string
+	}{
+		{"SHA-256", made{crypto.SHA256, "a context"}, made{crypto.SHA256, "a context"}, ""},
+		{"SHA-384", made{crypto.SHA384, "\x00\xff"}, made{crypto.SHA384, "\x00\xff"}, ""},
+		{"no context", made{crypto.SHA256, ""}, made{crypto.SHA256, ""}, ""},
+		{"another context", made{crypto.SHA256, "a context"}, made{crypto.SHA256, "another"}, "decrypt_error"},
+		{"another hash", made{crypto.SHA256, "a context"}, made{crypto.SHA384, "a context"}, "decrypt_error"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := mayfly.NewImportedClientKey("k", key, test.client.hash, []byte(test.client.context))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s, err := mayfly.NewImportedServerKey("k", key, test.server.hash, []byte(test.server.context))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, suite := range []uint16{tls.TLS_CHACHA20_POLY1305_SHA256, tls.TLS_AES_256_GCM_SHA384} {
+				cc, sc := with(c), with(s)
+				cc.CipherSuites = []uint16{suite}
+				client, server, clientErr, serverErr := shake(t, cc, sc)
+				if test.alert != "" {
+					refused(t, test.name, test.alert, clientErr, serverErr)
+					continue
+				}
+				if clientErr != nil || serverErr != nil {
+					t.Fatalf("%v; %v", clientErr, serverErr)
+				}
+				if p := server.Peer(); p.Kind != mayfly.PSK || string(p.PSKIdentity) != "k" || p.Name != "" {
+					t.Errorf("the client is %+v", p)
+				}
+				if p := client.Peer(); p.Kind != mayfly.PSK || string(p.PSKIdentity) != "k" {
+					t.Errorf("the server is %+v", p)
+				}
+			}
+		})
+	}
+	for what, err := range map[string]error{
+		"a hash":    errorOf(mayfly.NewImportedClientKey("k", key, crypto.SHA1, nil)),
+		"a context": errorOf(mayfly.NewImportedServerKey("k", key, crypto.SHA256, make([]byte, 2049))),
+		"a key":     errorOf(mayfly.NewImportedServerKey("k", key[:15], crypto.SHA256, nil)),
+	} {
+		if err == nil {
+			t.Errorf("%s that is no good was taken", what)
+		}
+	}
+}
+
+func errorOf[T any](_ T, err error) error { return err }

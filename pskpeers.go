@@ -114,9 +114,9 @@ func (l *pskList) validate(server bool, facts configFacts) error {
 		case !held.has(false, nil) && !held.has(true, nil):
 			return configError("PSKs has a key that is nil or was wiped")
 		case !held.has(server, nil) && server:
-			return configError("PSKs has a key that NewPlainClientKey made, and this is a server: a plain key is for one role, as a message sent back to its sender would be accepted otherwise")
+			return configError("PSKs has a key of NewPlainClientKey or NewImportedClientKey, and this is a server: such a key is for one role, as a message sent back to its sender would be accepted otherwise")
 		case !held.has(server, nil):
-			return configError("PSKs has a key that NewPlainServerKey made, and this is a client: a plain key is for one role, as a message sent back to its sender would be accepted otherwise")
+			return configError("PSKs has a key of NewPlainServerKey or NewImportedServerKey, and this is a client: such a key is for one role, as a message sent back to its sender would be accepted otherwise")
 		case !held.has(server, facts.Suites):
 			return configError("PSKs has a plain key, which goes with SHA-256, and CipherSuites has none of that hash")
 		}

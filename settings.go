@@ -182,12 +182,12 @@ func (s *settings) settleSuites() error {
 
 func (s *settings) settleGroups() error {
 	if s.CurvePreferences == nil {
-		s.groups = kex.All()
+		s.groups = kex.Default()
 		return nil
 	}
 	for _, id := range s.CurvePreferences {
 		if !kex.Group(id).Supported() {
-			return configError("CurvePreferences holds one that is not supported: there are X25519MLKEM768, X25519 and CurveP256")
+			return configError("CurvePreferences holds one that is not supported: there are X25519MLKEM768, X25519, CurveP256, CurveP384, CurveP521 and MLKEM1024")
 		}
 		s.groups = append(s.groups, kex.Group(id))
 	}

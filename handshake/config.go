@@ -225,7 +225,7 @@ func (c *Config) groups() []kex.Group {
 	if c.Groups != nil {
 		return c.Groups
 	}
-	return slices.DeleteFunc(slices.Clone(kex.All()), func(g kex.Group) bool { return !g.Supported() })
+	return kex.Default()
 }
 
 // keyShares are the groups of a first ClientHello's shares, in the order of

@@ -25,7 +25,7 @@ func TestSuitesAndGroups(t *testing.T) {
 			t.Run(fmt.Sprintf("%v/%v", id, g), func(t *testing.T) {
 				t.Parallel()
 				only := func(c *Config) { c.Suites, c.Groups = []suite.ID{id}, []kex.Group{g} }
-				p := newPair(t, clientConfig(only), serverConfig())
+				p := newPair(t, clientConfig(only), serverConfig(func(c *Config) { c.Groups = kex.All() }))
 				p.mustSucceed(t)
 				s := p.server.m.Summary()
 				if s.Suite != id || s.Group != g || s.HelloRetry || s.ServerName != "ed.example" {
@@ -139,7 +139,7 @@ func TestHelloRetryRequest(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%v", name, g), func(t *testing.T) {
 				t.Parallel()
 				p := newPair(t,
-					clientConfig(func(c *Config) { c.KeyShares = []kex.Group{} }),
+					clientConfig(func(c *Config) { c.Groups, c.KeyShares = kex.All(), []kex.Group{} }),
 					serverConfig(func(c *Config) { c.Groups, c.Cookie = []kex.Group{g}, jar }))
 				p.mustSucceed(t)
 				if s := p.client.m.Summary(); !s.HelloRetry || s.Group != g {
@@ -376,7 +376,7 @@ func TestInvalidConfig(t *testing.T) {
 		"nil":             nil,
 		"no Verify":       clientConfig(func(c *Config) { c.Verify = nil }),
 		"suite":           clientConfig(func(c *Config) { c.Suites = []suite.ID{0x1304} }),
-		"group":           clientConfig(func(c *Config) { c.Groups = []kex.Group{0x18} }),
+		"group":           clientConfig(func(c *Config) { c.Groups = []kex.Group{0x100} }),
 		"share":           clientConfig(func(c *Config) { c.Groups, c.KeyShares = []kex.Group{kex.P256}, []kex.Group{kex.X25519} }),
 		"limit":           clientConfig(func(c *Config) { c.RecordSizeLimit = 63 }),
 		"scheme":          clientConfig(func(c *Config) { c.PeerSchemes = []credential.Scheme{0x0401} }),

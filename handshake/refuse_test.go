@@ -82,7 +82,7 @@ func TestClientHelloRefused(t *testing.T) {
 		{name: "cookie", edit: with(wire.ExtCookie, "\x00\x01c"), code: alert.IllegalParameter},
 		{name: "share outside supported_groups", edit: with(wire.ExtSupportedGroups, "\x00\x02\x00\x17"), code: alert.IllegalParameter},
 		{name: "two shares of a group", client: classical, edit: with(wire.ExtKeyShare, "\x00\x0a\x00\x1d\x00\x01a\x00\x1d\x00\x01b"), code: alert.IllegalParameter},
-		{name: "no common group", client: classical, edit: chain(with(wire.ExtSupportedGroups, "\x00\x02\x00\x18"), with(wire.ExtKeyShare, "\x00\x00")), code: alert.HandshakeFailure},
+		{name: "no common group", client: classical, edit: chain(with(wire.ExtSupportedGroups, "\x00\x02\x01\x00"), with(wire.ExtKeyShare, "\x00\x00")), code: alert.HandshakeFailure},
 		{name: "no common suite", client: only(suite.AES128GCM), server: only(suite.AES256GCM), edit: same, code: alert.HandshakeFailure},
 		{name: "short share", client: classical, edit: with(wire.ExtKeyShare, "\x00\x05\x00\x1d\x00\x01a"), code: alert.IllegalParameter},
 		{name: "low order share", client: classical, edit: with(wire.ExtKeyShare, "\x00\x24\x00\x1d\x00\x20"+string(make([]byte, 32))), code: alert.IllegalParameter},
@@ -174,7 +174,7 @@ func TestHelloRetryRequestRefused(t *testing.T) {
 	noGroup := lacking(wire.ExtKeyShare)
 	for _, r := range []refusal{
 		{name: "changes nothing", edit: noGroup, code: alert.IllegalParameter},
-		{name: "group not offered", edit: with(wire.ExtKeyShare, "\x00\x18"), code: alert.IllegalParameter},
+		{name: "group not offered", edit: with(wire.ExtKeyShare, "\x00\x19"), code: alert.IllegalParameter},
 		{name: "group known but not offered", client: func(c *Config) { c.Groups = []kex.Group{kex.X25519} }, edit: with(wire.ExtKeyShare, "\x00\x17"), code: alert.IllegalParameter},
 		{name: "group already shared", client: func(c *Config) { c.KeyShares = []kex.Group{kex.P256} }, edit: with(wire.ExtKeyShare, "\x00\x17"), code: alert.IllegalParameter},
 		{name: "no supported_versions", edit: lacking(wire.ExtSupportedVersions), code: alert.ProtocolVersion},
@@ -351,7 +351,7 @@ func TestFailingRand(t *testing.T) {
 			if n > 500 {
 				t.Fatal("no amount of randomness is enough")
 			}
-			p := newPair(t, clientConfig(noShare, func(c *Config) { c.Rand = io.LimitReader(rand.Reader, int64(n)) }),
+			p := newPair(t, clientConfig(noShare, func(c *Config) { c.Groups, c.Rand = kex.All(), io.LimitReader(rand.Reader, int64(n)) }),
 				serverConfig(func(c *Config) { c.Groups = []kex.Group{g} }))
 			p.run()
 			if p.client.err == nil {
@@ -366,7 +366,7 @@ func TestFailingRand(t *testing.T) {
 			if n > 500 {
 				t.Fatal("no amount of randomness is enough")
 			}
-			p := newPair(t, clientConfig(), serverConfig(func(c *Config) { c.Groups, c.Rand = []kex.Group{g}, io.LimitReader(rand.Reader, int64(n)) }))
+			p := newPair(t, clientConfig(func(c *Config) { c.Groups = kex.All() }), serverConfig(func(c *Config) { c.Groups, c.Rand = []kex.Group{g}, io.LimitReader(rand.Reader, int64(n)) }))
 			p.run()
 			if p.server.err == nil {
 				break

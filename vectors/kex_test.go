@@ -47,22 +47,35 @@ func TestX25519(t *testing.T) {
 	})
 }
 
-func TestP256(t *testing.T) {
-	each(t, "ecdh_secp256r1_ecpoint_test.json", 350, func(t *testing.T, _ *group, v *vector) {
-		private := make([]byte, 32)
-		if len(v.Private) > 32 {
-			v.Private = v.Private[len(v.Private)-32:]
+func TestNIST(t *testing.T) {
+	for file, curve := range map[string]struct {
+		group           kex.Group
+		scalar, atLeast int
+	}{
+		"ecdh_secp256r1_ecpoint_test.json": {kex.P256, 32, 350},
+		"ecdh_secp384r1_ecpoint_test.json": {kex.P384, 48, 400},
+		"ecdh_secp521r1_ecpoint_test.json": {kex.P521, 66, 400},
+	} {
+		t.Run(file, func(t *testing.T) { testNIST(t, file, curve.atLeast, curve.group, curve.scalar) })
+	}
+}
+
+func testNIST(t *testing.T, file string, atLeast int, g kex.Group, scalar int) {
+	each(t, file, atLeast, func(t *testing.T, _ *group, v *vector) {
+		private := make([]byte, scalar)
+		if len(v.Private) > scalar {
+			v.Private = v.Private[len(v.Private)-scalar:]
 		}
-		copy(private[32-len(v.Private):], v.Private)
+		copy(private[scalar-len(v.Private):], v.Private)
 		// Compressed points are acceptable elsewhere; TLS has none.
-		ok := v.Result != "invalid" && len(v.Public) == 65
-		key, err := kex.Generate(kex.P256, stdbytes.NewReader(private))
+		ok := v.Result != "invalid" && len(v.Public) == 2*scalar+1
+		key, err := kex.Generate(g, stdbytes.NewReader(private))
 		if err != nil {
 			t.Fatalf("%d (%s): %v", v.TcID, v.Comment, err)
 		}
 		checkAgreed(t, v, v.Shared, ok, func() (*volatile.Secret, error) { return key.Agree(v.Public) })
 		checkAgreed(t, v, v.Shared, ok, func() (*volatile.Secret, error) {
-			_, secret, err := kex.Respond(kex.P256, stdbytes.NewReader(private), v.Public)
+			_, secret, err := kex.Respond(g, stdbytes.NewReader(private), v.Public)
 			return secret, err
 		})
 	})
@@ -127,6 +140,35 @@ func TestMLKEM768Encapsulate(t *testing.T) {
 		share, secret, err := kex.Respond(kex.X25519MLKEM768, nil, append(append([]byte{}, v.EK...), public...))
 		switch {
 		case v.Result == "valid" && (err != nil || len(share) != 1088+32 || secret.Len() != 64):
+			t.Errorf("%d (%s): %d bytes, %v", v.TcID, v.Comment, len(share), err)
+		case v.Result != "valid" && (err == nil || alert.Of(err) != alert.IllegalParameter):
+			t.Errorf("%d (%s): %v, want illegal_parameter", v.TcID, v.Comment, err)
+		}
+	})
+}
+
+// TestMLKEM1024 is TestMLKEM768Decapsulate without a hybrid.
+func TestMLKEM1024(t *testing.T) {
+	each(t, "mlkem_1024_test.json", 150, func(t *testing.T, _ *group, v *vector) {
+		if len(v.Seed) != 64 {
+			return // no way leads to such a key
+		}
+		key, err := kex.Generate(kex.MLKEM1024, stdbytes.NewReader(v.Seed))
+		if err != nil {
+			t.Fatalf("%d (%s): %v", v.TcID, v.Comment, err)
+		}
+		if v.EK != nil && !stdbytes.Equal(key.Share(), v.EK) {
+			t.Errorf("%d (%s): another public key", v.TcID, v.Comment)
+		}
+		checkAgreed(t, v, v.K, v.Result == "valid", func() (*volatile.Secret, error) { return key.Agree(v.C) })
+	})
+}
+
+func TestMLKEM1024Encapsulate(t *testing.T) {
+	each(t, "mlkem_1024_encaps_test.json", 150, func(t *testing.T, _ *group, v *vector) {
+		share, secret, err := kex.Respond(kex.MLKEM1024, nil, v.EK)
+		switch {
+		case v.Result == "valid" && (err != nil || len(share) != 1568 || secret.Len() != 32):
 			t.Errorf("%d (%s): %d bytes, %v", v.TcID, v.Comment, len(share), err)
 		case v.Result != "valid" && (err == nil || alert.Of(err) != alert.IllegalParameter):
 			t.Errorf("%d (%s): %v, want illegal_parameter", v.TcID, v.Comment, err)

@@ -51,7 +51,7 @@ func (c *connection) config() (*mayfly.Config, error) {
 }
 
 func (f *flags) groups(config *mayfly.Config) error {
-	known := []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256}
+	known := []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521, mayfly.MLKEM1024}
 	for _, n := range f.curves {
 		if !slices.Contains(known, tls.CurveID(n)) {
 			return fmt.Errorf("%w: the group %d", errUnimplemented, n)
@@ -68,10 +68,11 @@ func (c *connection) clientConfig(config *mayfly.Config, psks []*mayfly.Preshare
 	config.Sessions = c.store.cache
 	config.Peers = mayfly.AllOf(mayfly.InsecureAnyServer(), mayfly.Verify(c.verify))
 	if len(psks) > 0 {
-		if config.Identity != nil || len(config.Certificates) > 0 {
-			return nil, fmt.Errorf("%w: a client that has a pre-shared key and shows a certificate", errUnimplemented)
-		}
+		certified := config.Peers
 		config.Peers = mayfly.PSKs(psks...)
+		if f.verifyPeer {
+			config.Peers = mayfly.AnyOf(config.Peers, certified)
+		}
 	}
 	if f.useOldClientCertCallback || f.failCertCallback || f.expect.clientCAList != "" || f.expect.peerVerifyPrefs != nil {
 		config.GetClientCertificate = c.clientCertificate(config.Certificates)

@@ -100,26 +100,13 @@ func (cred *credential) certificate(signer crypto.Signer) (*tls.Certificate, err
 	return cert, err
 }
 
-// presharedKey makes a key of a pair of names, which is what mayfly takes for the
-// context of RFC 9258.
+// presharedKey imports a key.
 func (cred *credential) presharedKey(server bool) (*mayfly.PresharedKey, error) {
-	client, rest, ok1 := short(cred.pskContext)
-	name, rest, ok2 := short(rest)
-	if !ok1 || !ok2 || len(rest) > 0 || cred.pskHash != 256 {
-		return nil, fmt.Errorf("%w: a context of RFC 9258 that is no pair of names, or a hash other than SHA-256", errUnimplemented)
-	}
+	newKey := mayfly.NewImportedClientKey
 	if server {
-		client, name = name, client
+		newKey = mayfly.NewImportedServerKey
 	}
-	return mayfly.NewPresharedKey(string(cred.pskIdentity), cred.pskKey, string(client), string(name))
-}
-
-// short takes what stands behind its length of one byte.
-func short(b []byte) (v, rest []byte, ok bool) {
-	if len(b) == 0 || len(b)-1 < int(b[0]) {
-		return nil, nil, false
-	}
-	return b[1 : 1+b[0]], b[1+b[0]:], true
+	return newKey(string(cred.pskIdentity), cred.pskKey, cred.pskHash, cred.pskContext)
 }
 
 // readKey reads a private key.

@@ -5,6 +5,7 @@
 package main
 
 import (
+	"crypto"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -102,7 +103,7 @@ type credential struct {
 	mustMatchIssuer bool
 
 	pskIdentity, pskKey, pskContext []byte
-	pskHash                         int // 256 or 384
+	pskHash                         crypto.Hash
 }
 
 // An option is one flag: whether an argument follows it, and what it sets.

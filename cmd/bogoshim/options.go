@@ -4,7 +4,10 @@
 
 package main
 
-import "strconv"
+import (
+	"crypto"
+	"strconv"
+)
 
 // options are the flags that are implemented.
 func options() map[string]option {
@@ -30,8 +33,8 @@ func options() map[string]option {
 		"psk-importer-identity":        encoded(func(f *flags) *[]byte { return &f.present().pskIdentity }),
 		"psk-importer-key":             encoded(func(f *flags) *[]byte { return &f.present().pskKey }),
 		"psk-importer-context":         encoded(func(f *flags) *[]byte { return &f.present().pskContext }),
-		"psk-importer-sha256":          option{set: func(f *flags, _ string) error { f.present().pskHash = 256; return nil }},
-		"psk-importer-sha384":          option{set: func(f *flags, _ string) error { f.present().pskHash = 384; return nil }},
+		"psk-importer-sha256":          option{set: func(f *flags, _ string) error { f.present().pskHash = crypto.SHA256; return nil }},
+		"psk-importer-sha384":          option{set: func(f *flags, _ string) error { f.present().pskHash = crypto.SHA384; return nil }},
 		"use-early-callback":           boolean(func(f *flags) *bool { return &f.useEarlyCallback }),
 		"use-old-client-cert-callback": boolean(func(f *flags) *bool { return &f.useOldClientCertCallback }),
 		"fail-early-callback":          boolean(func(f *flags) *bool { return &f.failEarlyCallback }),

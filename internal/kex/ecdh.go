@@ -13,14 +13,14 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
-// scalarLen is the length of a private key in both groups.
+// scalarLen is the length of a private key of X25519 and P-256.
 const scalarLen = 32
 
-// maxTries bounds the search for a scalar below the order of P-256. Of random
-// ones, one in 2^32 is not.
+// maxTries bounds the search for a scalar below the order of a curve. Of random ones,
+// one in 2^32 is not below that of P-256, and fewer are not in the others.
 const maxTries = 8
 
-// ecdhKey is a key of X25519 or P-256. It may share the private key with a twin:
+// ecdhKey is a key of X25519 or of one of NIST's curves. It may share the private key with a twin:
 // the last of the two wipes it.
 type ecdhKey struct {
 	group Group
@@ -88,11 +88,14 @@ func (k *ecdhKey) split() *ecdhKey {
 // generateECDH reads the scalar from random, which the standard library's
 // GenerateKey would ignore.
 func generateECDH(g Group, random io.Reader) (*ecdhKey, error) {
-	scalar := volatile.New(scalarLen)
+	scalar := volatile.New(scalarLenOf(g))
 	defer scalar.Wipe()
 	for range maxTries {
 		if _, err := io.ReadFull(random, scalar.Bytes()); err != nil {
 			return nil, errRandom(err)
+		}
+		if g == P521 {
+			scalar.Bytes()[0] &= 1 // of 66 bytes, 521 bits
 		}
 		if k, err := newECDH(g, scalar.Bytes()); err == nil {
 			return k, nil
@@ -125,10 +128,25 @@ func respondECDH(g Group, random io.Reader, clientShare []byte) ([]byte, *volati
 }
 
 func curve(g Group) ecdh.Curve {
-	if g == P256 {
+	switch g {
+	case P256:
 		return ecdh.P256()
+	case P384:
+		return ecdh.P384()
+	case P521:
+		return ecdh.P521()
 	}
 	return ecdh.X25519()
+}
+
+func scalarLenOf(g Group) int {
+	switch g {
+	case P384:
+		return 48
+	case P521:
+		return 66
+	}
+	return scalarLen
 }
 
 func errRandom(cause error) error {

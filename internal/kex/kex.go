@@ -12,6 +12,7 @@ package kex
 import (
 	"crypto/rand"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -24,7 +25,10 @@ type Group uint16
 // The groups.
 const (
 	P256           Group = 0x0017
+	P384           Group = 0x0018
+	P521           Group = 0x0019
 	X25519         Group = 0x001d
+	MLKEM1024      Group = 0x0202
 	X25519MLKEM768 Group = 0x11ec
 )
 
@@ -33,8 +37,14 @@ func (g Group) String() string {
 	switch g {
 	case P256:
 		return "secp256r1"
+	case P384:
+		return "secp384r1"
+	case P521:
+		return "secp521r1"
 	case X25519:
 		return "x25519"
+	case MLKEM1024:
+		return "MLKEM1024"
 	case X25519MLKEM768:
 		return "X25519MLKEM768"
 	}
@@ -43,11 +53,15 @@ func (g Group) String() string {
 
 // Supported reports whether Generate and Respond know the group.
 func (g Group) Supported() bool {
-	return g == X25519MLKEM768 || g == X25519 || g == P256
+	return slices.Contains(All(), g)
 }
 
-// All returns the supported groups in the order of preference.
-func All() []Group { return []Group{X25519MLKEM768, X25519, P256} }
+// Default returns the groups to use where nobody says which, the most wanted first.
+func Default() []Group { return []Group{X25519MLKEM768, X25519, P256, P384} }
+
+// All returns the supported groups: first Default, then what has to be asked for.
+// Alone, ML-KEM depends on a single problem that is young; P-521 is slow.
+func All() []Group { return append(Default(), P521, MLKEM1024) }
 
 // A PrivateKey is the client's ephemeral key. Its owner wipes it.
 type PrivateKey interface {
@@ -71,7 +85,7 @@ func Generate(g Group, random io.Reader) (PrivateKey, error) {
 		random = rand.Reader
 	}
 	switch g {
-	case X25519, P256:
+	case X25519, P256, P384, P521:
 		k, err := generateECDH(g, random)
 		if err != nil {
 			return nil, err
@@ -79,6 +93,12 @@ func Generate(g Group, random io.Reader) (PrivateKey, error) {
 		return k, nil
 	case X25519MLKEM768:
 		k, err := generateHybrid(random)
+		if err != nil {
+			return nil, err
+		}
+		return k, nil
+	case MLKEM1024:
+		k, err := generateKEM(random)
 		if err != nil {
 			return nil, err
 		}
@@ -104,17 +124,18 @@ func GenerateHybrid(random io.Reader) (hybrid, x25519 PrivateKey, err error) {
 
 // Respond returns the server's share and the secret that it shares with the client
 // that sent clientShare. Its ephemeral key is gone when it returns. A nil random
-// is crypto/rand.Reader; the ML-KEM encapsulation of the hybrid group never reads
-// random. An error about clientShare carries illegal_parameter.
+// is crypto/rand.Reader; an ML-KEM encapsulation never reads random. An error about clientShare carries illegal_parameter.
 func Respond(g Group, random io.Reader, clientShare []byte) (share []byte, secret *volatile.Secret, err error) {
 	if random == nil {
 		random = rand.Reader
 	}
 	switch g {
-	case X25519, P256:
+	case X25519, P256, P384, P521:
 		return respondECDH(g, random, clientShare)
 	case X25519MLKEM768:
 		return respondHybrid(random, clientShare)
+	case MLKEM1024:
+		return respondKEM(clientShare)
 	}
 	return nil, nil, errGroup()
 }

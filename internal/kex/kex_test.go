@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -32,6 +33,9 @@ func TestGroups(t *testing.T) {
 	}{
 		P256:           {0x0017, "secp256r1", 65, 65, 32, 32, 32},
 		X25519:         {0x001d, "x25519", 32, 32, 32, 32, 32},
+		P384:           {0x0018, "secp384r1", 97, 97, 48, 48, 48},
+		P521:           {0x0019, "secp521r1", 133, 133, 66, 66, 66},
+		MLKEM1024:      {0x0202, "MLKEM1024", 1568, 1568, 32, 64, 0},
 		X25519MLKEM768: {0x11ec, "X25519MLKEM768", 1216, 1120, 64, 96, 32},
 	} {
 		if uint16(g) != want.code || g.String() != want.name || !g.Supported() {
@@ -60,15 +64,18 @@ func TestGroups(t *testing.T) {
 			t.Errorf("%v: took %d and %d random bytes", g, clientRandom.n, serverRandom.n)
 		}
 	}
-	if all := All(); len(all) != 3 || all[0] != X25519MLKEM768 || all[1] != X25519 || all[2] != P256 {
-		t.Errorf("All is %v", all)
+	if got := Default(); !slices.Equal(got, []Group{X25519MLKEM768, X25519, P256, P384}) {
+		t.Errorf("Default is %v", got)
+	}
+	if got := All(); !slices.Equal(got, append(Default(), P521, MLKEM1024)) {
+		t.Errorf("All is %v", got)
 	}
 }
 
 func TestUnsupportedGroup(t *testing.T) {
 	t.Parallel()
-	g := Group(0x0018)
-	if g.Supported() || g.String() != "group(0x18)" {
+	g := Group(0x0100)
+	if g.Supported() || g.String() != "group(0x100)" {
 		t.Errorf("%v is supported: %v", g, g.Supported())
 	}
 	_, err := Generate(g, nil)
@@ -347,6 +354,17 @@ func TestBadShares(t *testing.T) {
 		},
 		X25519: {nil, {9}, make([]byte, 31), make([]byte, 33)},
 	}
+	for _, g := range []Group{P384, P521} {
+		share := mustShare(t, g)
+		off := bytes.Clone(share)
+		off[len(off)-1] ^= 1
+		bad[g] = [][]byte{nil, {0}, share[1:], append(bytes.Clone(share), 0), off, append([]byte{2}, share[1:len(share)/2+1]...), make([]byte, len(share))}
+	}
+	kem := mustShare(t, MLKEM1024)
+	testBadShare(t, MLKEM1024, kem[1:], kem[1:])
+	testBadShare(t, MLKEM1024, append(bytes.Clone(kem), 0), append(bytes.Clone(kem), 0))
+	kem[0], kem[1] = 0xff, 0xff // a coefficient above q: FIPS 203, Section 7.2
+	testBadShare(t, MLKEM1024, kem, nil)
 	for _, point := range lowOrder {
 		b := unhex(t, point)
 		high := bytes.Clone(b)
@@ -428,6 +446,9 @@ func TestBadRandom(t *testing.T) {
 			if wantAlert(t, err, alert.InternalError); k != nil {
 				t.Errorf("%v, %s: a key with an error", g, name)
 			}
+		}
+		if g == MLKEM1024 {
+			continue // which takes randomness of its own
 		}
 		_, _, err := Respond(g, iotest.ErrReader(io.ErrClosedPipe), share)
 		if wantAlert(t, err, alert.InternalError); !errors.Is(err, io.ErrClosedPipe) {

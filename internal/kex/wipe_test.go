@@ -16,9 +16,15 @@ import (
 func TestWipeKeys(t *testing.T) {
 	t.Parallel()
 	x25519 := []string{"privateKey", "publicKey.publicKey"}
+	nist := append([]string{"fips.d", "fips.pub.q", "publicKey.fips.q"}, x25519...)
 	for g, want := range map[Group][]string{
 		X25519: x25519,
-		P256:   append([]string{"fips.d", "fips.pub.q", "publicKey.fips.q"}, x25519...),
+		P256:   nist,
+		P384:   nist,
+		P521:   nist,
+		MLKEM1024: {
+			"key.d", "key.z", "key.ρ", "key.h", "key.encryptionKey1024.t", "key.encryptionKey1024.a", "key.decryptionKey1024.s",
+		},
 		X25519MLKEM768: append([]string{
 			"key.d", "key.z", "key.ρ", "key.h", "key.encryptionKey.t", "key.encryptionKey.a", "key.decryptionKey.s",
 		}, x25519...),
@@ -31,6 +37,8 @@ func TestWipeKeys(t *testing.T) {
 		switch k := k.(type) {
 		case *ecdhKey:
 			leaves = collect(t, k.key)
+		case *kemKey:
+			leaves = collect(t, k.kem)
 		case *hybridKey:
 			leaves = collect(t, k.kem)
 			maps.Copy(leaves, collect(t, k.x.key))
