@@ -28,8 +28,9 @@ memscan: # what is left of secrets in a process's memory, in both builds
 	$(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan
 	GOEXPERIMENT=runtimesecret $(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan
 
-interop: # the matrix; a peer that is missing is a failure
+interop: # the matrix, and messages; a peer that is missing is a failure
 	MAYFLY_REQUIRE_PEERS=1 $(GO) test -count=1 -v ./interop
+	MAYFLY_REQUIRE_PEERS=1 $(GO) test -count=1 -v -run "OpenSSL|BouncyCastle|GPGSM|TestAge" ./message ./cmd/mayfly
 
 lint:
 	test -z "$$(gofmt -l .)"

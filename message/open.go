@@ -27,11 +27,12 @@ const (
 
 // OpenOptions are what Open does without.
 type OpenOptions struct {
-	// Accept judges the signature. Where it is set, the message must be signed, as what
-	// Seal signs, or as a signed mail that was then sealed. It is called when the
-	// signature has been verified, and before any of the content is given out; SignedBy
-	// and SignedUnder make such functions. nil: a signature of Seal's must be right,
-	// but may be anybody's; a mail that was signed and then sealed comes as it is.
+	// Accept judges the signature. Where it is set, the message must be signed, as CMS or
+	// as a mail, and is taken out of that. It is called when the signature has been
+	// verified, and before any of the content is given out; SignedBy and SignedUnder
+	// make such functions. nil: what was signed and then sealed comes as it is, with its
+	// signature around it; only where the sealed message says itself that its content is
+	// signed, which Seal's do not, the signature is verified and taken off.
 	Accept func(*Signature) error
 
 	// A message that cannot be sought in is kept, sealed as it is, until all of it has

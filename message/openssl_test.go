@@ -168,7 +168,7 @@ func TestOpenFromOpenSSL(t *testing.T) {
 	}
 }
 
-// TestSignForOpenSSL has OpenSSL open a signed mail and verify it.
+// TestSignForOpenSSL has OpenSSL open what is signed and verify it.
 func TestSignForOpenSSL(t *testing.T) {
 	t.Parallel()
 	w := openssl(t)
@@ -179,13 +179,15 @@ func TestSignForOpenSSL(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)
-			for _, n := range sizes {
-				plain := pattern(n)
-				w.put("in", seal(t, plain, to, &message.SealOptions{Signer: s, MIME: true}))
-				w.run("cms", "-decrypt", "-binary", "-inform", "SMIME", "-in", "in", "-recip", "p256.pem", "-inkey", "p256.key", "-out", "signed")
-				w.run("cms", "-verify", "-binary", "-noverify", "-inform", "SMIME", "-in", "signed", "-out", "out")
-				if !bytes.Equal(w.get("out"), plain) {
-					t.Errorf("%d bytes: OpenSSL reads something else", n)
+			for form, mail := range map[string]bool{"DER": false, "SMIME": true} {
+				for _, n := range sizes {
+					plain := pattern(n)
+					w.put("in", seal(t, plain, to, &message.SealOptions{Signer: s, MIME: mail}))
+					w.run("cms", "-decrypt", "-binary", "-inform", form, "-in", "in", "-recip", "p256.pem", "-inkey", "p256.key", "-out", "signed")
+					w.run("cms", "-verify", "-binary", "-noverify", "-inform", form, "-in", "signed", "-out", "out")
+					if !bytes.Equal(w.get("out"), plain) {
+						t.Errorf("%s, %d bytes: OpenSSL reads something else", form, n)
+					}
 				}
 			}
 		})

@@ -59,11 +59,21 @@ func TestRecorded(t *testing.T) {
 		if (signer == "signer") != (o.Accept != nil) {
 			t.Errorf("%s: signed by %q", file, signer)
 		}
-		for i := range sealed {
+		// Those of Bouncy Castle have authenticated attributes, which Seal makes none of.
+		// They are behind the content, where nothing is forgiven.
+		from := len(sealed)
+		if strings.HasSuffix(file, ".p7m") {
+			from = bytes.LastIndex(sealed, []byte{4, 12}) + 14 // the nonce
+		}
+		for i := range 8 * len(sealed) {
+			if from == len(sealed) && i%8 != i/8%8 {
+				continue // one bit of each byte
+			}
 			changed := bytes.Clone(sealed)
-			changed[i] ^= 1 << (i % 8)
-			if other, err := leak(changed, k, &o); err == nil && !bytes.Equal(other, got) || err != nil && (len(other) > 0 || !isRefusal(err)) {
-				t.Errorf("%s, byte %d: %q, %v", file, i, other, err)
+			changed[i/8] ^= 1 << (i % 8)
+			other, err := leak(changed, k, &o)
+			if err == nil && (!bytes.Equal(other, got) || i/8 >= from) || err != nil && (len(other) > 0 || !isRefusal(err)) {
+				t.Errorf("%s, byte %d of %d, from %d: %q, %v", file, i/8, len(sealed), from, other, err)
 			}
 		}
 	}

@@ -51,7 +51,8 @@ type SealOptions struct {
 	// Signer signs the message, inside, so that only recipients see by whom. nil: it is
 	// not signed, and its recipients know nothing of where it comes from. A signature
 	// does not say for whom it was meant: a recipient can seal what is signed again, for
-	// somebody else.
+	// somebody else. The signed message is a CMS message in the sealed one, so that
+	// programs that take one off and then the other read it.
 	Signer *Signer
 
 	// SigningTime is what the signature says about when it was made. The zero Time
@@ -86,7 +87,7 @@ func Seal(w io.Writer, to []*Recipient, o *SealOptions) (io.WriteCloser, error) 
 	if o.MIME {
 		out = newMIMEWriter(out, "authEnveloped-data")
 	}
-	keys, err := newSealing(to, o.Cipher, o.Signer != nil && !o.MIME)
+	keys, err := newSealing(to, o.Cipher)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +95,9 @@ func Seal(w io.Writer, to []*Recipient, o *SealOptions) (io.WriteCloser, error) 
 	switch {
 	case o.Signer == nil:
 	case o.MIME: // RFC 8551, Section 3.7: one MIME entity in another
-		layers = append(layers, newSigning(newMIMEWriter(layers[0], "signed-data"), o.Signer, false, at))
+		layers = append(layers, newSigning(newMIMEWriter(layers[0], "signed-data"), o.Signer, at))
 	default:
-		layers = append(layers, newSigning(layers[0], o.Signer, true, at))
+		layers = append(layers, newSigning(layers[0], o.Signer, at))
 	}
 	m := &sealed{layers[len(layers)-1]}
 	runtime.AddCleanup(m, func(layers []*contentWriter) {
@@ -131,14 +132,12 @@ type sealing struct {
 	cipher   *content.Cipher
 }
 
-// newSealing draws a content key, and wraps it for the recipients.
-func newSealing(to []*Recipient, c Cipher, signed bool) (*sealing, error) {
+// newSealing draws a content key, and wraps it for the recipients. The content is
+// always id-data, which needs no authenticated attributes (RFC 5083, Section 2.1):
+// OpenSSL before 2026 does not read those.
+func newSealing(to []*Recipient, c Cipher) (*sealing, error) {
 	s := new(sealing)
 	s.envelope.ContentType = cms.OIDData
-	if signed { // RFC 5083, Section 2.1: what is not id-data is authenticated, too
-		s.envelope.ContentType = cms.OIDSignedData
-		s.envelope.AuthAttrs = cms.Attributes{ContentType: cms.OIDSignedData}.Marshal()
-	}
 	nonce := make([]byte, content.NonceLen)
 	if _, err := rand.Read(nonce); err != nil {
 		return nil, fmt.Errorf("message: no randomness: %w", err)
@@ -174,7 +173,7 @@ func newSealing(to []*Recipient, c Cipher, signed bool) (*sealing, error) {
 		}
 		s.envelope.Recipients = append(s.envelope.Recipients, wrapped)
 	}
-	s.cipher, err = content.New(algorithm, key.Bytes(), nonce, s.envelope.AuthAttrs)
+	s.cipher, err = content.New(algorithm, key.Bytes(), nonce, nil)
 	return s, err
 }
 

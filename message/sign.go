@@ -142,16 +142,14 @@ func pssParameters() []byte {
 // A signing is the SignedData that is being written.
 type signing struct {
 	signer *Signer
-	bare   bool
 	time   time.Time
 	digest hash.Hash
 	signed cms.Signed
 }
 
-// newSigning returns a writer that puts the signed content on w. bare is as in
-// cms.Signed.Frame.
-func newSigning(w io.WriteCloser, signer *Signer, bare bool, at time.Time) *contentWriter {
-	s := &signing{signer: signer, bare: bare, time: at, digest: signer.scheme.digest.New()}
+// newSigning returns a writer that puts the signed content on w.
+func newSigning(w io.WriteCloser, signer *Signer, at time.Time) *contentWriter {
+	s := &signing{signer: signer, time: at, digest: signer.scheme.digest.New()}
 	s.signed.Digests = []cms.Algorithm{{ID: signer.scheme.digestID}}
 	return newContentWriter(w, s)
 }
@@ -162,7 +160,7 @@ func (s *signing) seal(dst, part []byte) error {
 	return nil
 }
 
-func (s *signing) head() []byte { return s.signed.Frame(s.bare, cms.Indefinite).Head }
+func (s *signing) head() []byte { return s.signed.Frame(cms.Indefinite).Head }
 
 // finish is RFC 5652, Section 5.4 and 5.5.
 func (s *signing) finish(length int64) (cms.Frame, error) {
@@ -179,7 +177,7 @@ func (s *signing) finish(length int64) (cms.Frame, error) {
 		Scheme:    s.signer.scheme.id,
 		Signature: signature,
 	}}
-	return s.signed.Frame(s.bare, length), nil
+	return s.signed.Frame(length), nil
 }
 
 func (s *signing) wipe() {}

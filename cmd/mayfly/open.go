@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/x509"
 	"errors"
@@ -28,8 +29,9 @@ func openCommand() *cobra.Command {
 		Long: `Open FILE, or standard input: a message of seal's or of another program's (CMS in DER
 or PEM, or a mail), or a file in the age format. Nothing is written that is not known
 to be authentic. KEY is a file made by keygen, or a PEM file with an X25519 or P-256
-key and its certificate. With --from or --ca, the message has to be signed. What
-cannot be read twice, as standard input often cannot, is kept in a temporary file
+key and its certificate. With --from or --ca, the message has to be signed, and what
+was signed is written; without them, a signed message is written with its signature
+around it, as other programs verify it. What cannot be read twice, as standard input often cannot, is kept in a temporary file
 for the time, sealed as it is.
 
 Exit codes: 0 success; 1 the message is for another key, damaged, truncated, not
@@ -43,7 +45,7 @@ authentic or not signed; 2 the command line or a key file cannot be used.`,
 	f := cmd.Flags()
 	f.StringVarP(&o.key, "identity", "i", "", "the private key: a PEM `file`")
 	f.StringVarP(&o.out, "out", "o", "", "`file` to write (default: standard output)")
-	f.StringArrayVar(&o.from, "from", nil, "the `pin` of a signer to accept; may be repeated")
+	f.StringArrayVar(&o.from, "from", nil, "the `pin` of a signer to accept, or any, which says who it was; may be repeated")
 	f.StringVar(&o.ca, "ca", "", "accept signers with a certificate of the authorities in this PEM `file`")
 	cmd.MarkFlagsMutuallyExclusive("from", "ca")
 	return cmd
@@ -90,12 +92,15 @@ func (o *openOptions) run(cmd *cobra.Command, file string) error {
 		if m, err = message.Open(r, key, options); err == nil {
 			defer m.Close()
 			plain = m
-			if s := m.Signature(); s != nil && options.Accept == nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "signed by %v, which nobody asked for (--from)\n", s.Pin)
+			if s := m.Signature(); s != nil && (options.Accept == nil || o.anybody()) {
+				fmt.Fprintf(cmd.ErrOrStderr(), "signed by %v\n", s.Pin)
 			}
 		}
 	}
 	if err != nil {
+		return t.fail(err)
+	}
+	if plain, err = o.lookInside(plain, cmd.ErrOrStderr()); err != nil {
 		return t.fail(err)
 	}
 	p := newProgress(t.w, cmd.ErrOrStderr(), t.size)
@@ -120,8 +125,11 @@ func (o *openOptions) accept() (func(*message.Signature) error, error) {
 		}
 		return message.SignedUnder(pool, time.Now()), nil
 	}
-	if len(o.from) == 0 {
+	switch {
+	case len(o.from) == 0:
 		return nil, nil
+	case o.anybody():
+		return func(*message.Signature) error { return nil }, nil
 	}
 	var pins []mayfly.Pin
 	for _, s := range o.from {
@@ -132,6 +140,26 @@ func (o *openOptions) accept() (func(*message.Signature) error, error) {
 		pins = append(pins, pin)
 	}
 	return message.SignedBy(pins...), nil
+}
+
+func (o *openOptions) anybody() bool { return len(o.from) == 1 && o.from[0] == "any" }
+
+// lookInside says so where a signed message is about to be written as it is. It is
+// never taken apart unasked: it may be what somebody wanted to send.
+func (o *openOptions) lookInside(plain io.Reader, stderr io.Writer) (io.Reader, error) {
+	if o.ca != "" || len(o.from) > 0 {
+		return plain, nil
+	}
+	r := bufio.NewReaderSize(plain, 512)
+	head, err := r.Peek(300)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	signedData := []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02") // RFC 5652, Section 5.1
+	if at := bytes.Index(head, signedData); at > 0 && at < 8 || bytes.Contains(head, []byte("smime-type=signed-data")) {
+		fmt.Fprintln(stderr, "a signed message is inside: --from PIN, --from any or --ca FILE takes it out of its signature")
+	}
+	return r, nil
 }
 
 // peekAge looks at how a file begins. What can be sought in still can.

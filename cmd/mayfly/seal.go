@@ -5,6 +5,7 @@
 package main
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -27,7 +29,8 @@ func sealCommand() *cobra.Command {
 		Long: `Seal FILE, or standard input, for one or more recipients, as an S/MIME message (CMS),
 a mail (--mime) or a file in the age format (--age). A RECIPIENT is the string that
 begins with mfpub1, as keygen and recipient print it, or a PEM file with the
-certificate of an X25519 or P-256 key. With -i the message is signed, inside.`,
+certificate of an X25519 or P-256 key. With -i the message is signed, inside, by an
+identity; with --cert and --cert-key, by an X.509 certificate (Ed25519, ECDSA or RSA).`,
 		Example: "  mayfly seal -r mfpub1… -i node.key -o report.p7m report.pdf",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -37,18 +40,23 @@ certificate of an X25519 or P-256 key. With -i the message is signed, inside.`,
 	f := cmd.Flags()
 	f.StringArrayVarP(&o.to, "recipient", "r", nil, "for whom: a `string` that begins with mfpub1, or a certificate's PEM file; may be repeated")
 	f.StringVarP(&o.key, "identity", "i", "", "sign with the identity in this PEM `file`")
+	f.StringVar(&o.cert, "cert", "", "sign with the X.509 certificate chain in this PEM `file`")
+	f.StringVar(&o.certKey, "cert-key", "", "the private key of --cert: a PEM `file`")
 	f.StringVarP(&o.out, "out", "o", "", "`file` to write (default: standard output)")
 	f.StringVar(&o.cipher, "cipher", "aes-256-gcm", "`cipher`: aes-256-gcm, aes-128-gcm or chacha20-poly1305")
 	f.BoolVar(&o.mime, "mime", false, "write a mail; FILE should be a MIME entity")
 	f.BoolVar(&o.age, "age", false, "write the age format, which is read as it comes")
+	cmd.MarkFlagsMutuallyExclusive("identity", "cert")
+	cmd.MarkFlagsRequiredTogether("cert", "cert-key")
 	return cmd
 }
 
 type sealOptions struct {
-	to        []string
-	key, out  string
-	cipher    string
-	mime, age bool
+	to            []string
+	key, out      string
+	cert, certKey string
+	cipher        string
+	mime, age     bool
 }
 
 func (o *sealOptions) run(cmd *cobra.Command, file string) error {
@@ -68,17 +76,12 @@ func (o *sealOptions) run(cmd *cobra.Command, file string) error {
 	if options.Cipher, ok = ciphers[strings.ToLower(o.cipher)]; !ok {
 		return fmt.Errorf("there is no cipher %q: there are aes-256-gcm, aes-128-gcm and chacha20-poly1305", o.cipher)
 	}
-	if o.key != "" {
-		id, err := mayfly.LoadIdentity(o.key)
-		if err != nil {
-			return err
-		}
-		if options.Signer, err = message.NewSigner(id); err != nil {
-			return err
-		}
+	var err error
+	if options.Signer, err = o.signer(); err != nil {
+		return err
 	}
-	if o.age && (o.mime || o.key != "" || cmd.Flags().Changed("cipher")) {
-		return errors.New("--age goes with none of --mime, --cipher and -i: files in the age format are not signed")
+	if o.age && (o.mime || options.Signer != nil || cmd.Flags().Changed("cipher")) {
+		return errors.New("--age goes with none of --mime, --cipher, -i and --cert: files in the age format are not signed")
 	}
 	t, err := newTask(cmd.Context(), file, o.out, cmd.InOrStdin(), cmd.OutOrStdout())
 	if err != nil {
@@ -105,6 +108,29 @@ func (o *sealOptions) run(cmd *cobra.Command, file string) error {
 	return t.finish()
 }
 
+// signer makes the signer of the flags, nil if there is none.
+func (o *sealOptions) signer() (*message.Signer, error) {
+	switch {
+	case o.key != "":
+		id, err := mayfly.LoadIdentity(o.key)
+		if err != nil {
+			return nil, err
+		}
+		return message.NewSigner(id)
+	case o.cert != "":
+		cert, err := tls.LoadX509KeyPair(o.cert, o.certKey)
+		if err != nil {
+			return nil, err
+		}
+		s, err := message.CertificateSigner(cert)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %s", o.cert, strings.TrimPrefix(err.Error(), "message: "))
+		}
+		return s, nil
+	}
+	return nil, nil
+}
+
 var ciphers = map[string]message.Cipher{
 	"aes-256-gcm": message.AES256GCM, "aes-128-gcm": message.AES128GCM, "chacha20-poly1305": message.ChaCha20Poly1305,
 }
@@ -129,6 +155,9 @@ func recipient(s string) (*message.Recipient, error) {
 	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", s, err)
+	}
+	if time.Now().After(cert.NotAfter) {
+		return nil, fmt.Errorf("%s: the certificate has expired, on %s", s, cert.NotAfter.Format(time.DateOnly))
 	}
 	r, err := message.CertificateRecipient(cert)
 	if err != nil {

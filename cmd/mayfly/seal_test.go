@@ -6,11 +6,21 @@ package main
 
 import (
 	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mayfly-tls/mayfly/message"
 )
@@ -126,7 +136,12 @@ func TestSealSigned(t *testing.T) {
 		m.absent("none")
 	}
 	m.want(0, "", "seal", "-r", m.receiver, "-i", signer, "-o", m.file("sealed"), m.file("plain"))
-	m.want(0, "signed by "+pin, "open", "-i", m.key, "-o", m.file("out"), m.file("sealed"))
+	m.want(0, "signed by "+pin, "open", "-i", m.key, "--from", "any", "-o", m.file("out"), m.file("sealed"))
+	m.same("out")
+	m.want(0, "a signed message is inside", "open", "-i", m.key, "-o", m.file("inside"), m.file("sealed"))
+	m.want(0, "", "seal", "-r", m.receiver, "-o", m.file("again"), m.file("inside"))
+	m.want(0, "", "open", "-i", m.key, "--from", pin, "-o", m.file("out"), m.file("again"))
+	m.same("out")
 	m.want(0, "", "seal", "-r", m.receiver, "-o", m.file("sealed"), m.file("plain"))
 	m.want(exitFailed, "not signed", "open", "-i", m.key, "--from", pin, "-o", m.file("none"), m.file("sealed"))
 	m.absent("none")
@@ -179,6 +194,64 @@ func TestSealCertificate(t *testing.T) {
 	m.want(0, "", "seal", "-r", m.file("cert.pem"), "-o", m.file("sealed"), m.file("plain"))
 	m.want(0, "", "open", "-i", m.key, "-o", m.file("out"), m.file("sealed"))
 	m.same("out")
+}
+
+// pair writes NAME.pem and NAME.key, a certificate that its key has signed.
+func (m *mailbox) pair(name string, key crypto.Signer, usage x509.KeyUsage, until time.Time) {
+	m.t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: name}, KeyUsage: usage, IsCA: true, BasicConstraintsValid: true,
+		NotBefore: until.Add(-48 * time.Hour), NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.put(name+".pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	m.put(name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
+}
+
+// TestSealWithX509 has the one side and the other known by X.509 certificates.
+func TestSealWithX509(t *testing.T) {
+	m := newMailbox(t)
+	tomorrow := time.Now().Add(24 * time.Hour)
+	nist := func() crypto.Signer {
+		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	encryption := nist()
+	m.pair("to", encryption, x509.KeyUsageKeyAgreement|x509.KeyUsageCertSign, tomorrow)
+	m.pair("expired", encryption, x509.KeyUsageKeyAgreement, tomorrow.AddDate(0, 0, -3))
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]crypto.Signer{"ecdsa": nist(), "rsa": rsaKey} {
+		m.pair(name, key, x509.KeyUsageDigitalSignature|x509.KeyUsageCertSign, tomorrow)
+		for _, form := range []string{"--mime=false", "--mime"} {
+			m.want(0, "", "seal", "-r", m.file("to.pem"), "-r", m.receiver, "--cert", m.file(name+".pem"), "--cert-key", m.file(name+".key"), form, "-o", m.file("sealed"), m.file("plain"))
+			for _, key := range []string{m.key, m.file("to.key")} {
+				m.want(0, "", "open", "-i", key, "--ca", m.file(name+".pem"), "-o", m.file("out"), m.file("sealed"))
+				m.same("out")
+			}
+			m.want(exitFailed, "no accepted authority", "open", "-i", m.key, "--ca", m.file("to.pem"), "-o", m.file("none"), m.file("sealed"))
+			m.absent("none")
+		}
+	}
+	m.want(exitUsage, "has expired", "seal", "-r", m.file("expired.pem"), m.file("plain"))
+	m.want(exitUsage, "does not allow its key to agree", "seal", "-r", m.file("ecdsa.pem"), m.file("plain"))
+	m.want(exitUsage, "RSA", "seal", "-r", m.file("rsa.pem"), m.file("plain"))
+	m.want(exitUsage, "does not allow its key to sign", "seal", "-r", m.receiver, "--cert", m.file("to.pem"), "--cert-key", m.file("to.key"), m.file("plain"))
+	m.want(exitUsage, "does not match", "seal", "-r", m.receiver, "--cert", m.file("ecdsa.pem"), "--cert-key", m.file("to.key"), m.file("plain"))
+	m.want(exitUsage, "cert-key", "seal", "-r", m.receiver, "--cert", m.file("ecdsa.pem"), m.file("plain"))
+	m.want(exitUsage, "identity", "seal", "-r", m.receiver, "-i", m.key, "--cert", m.file("ecdsa.pem"), "--cert-key", m.file("ecdsa.key"), m.file("plain"))
 }
 
 // TestAge exchanges files with the age tool.

@@ -34,9 +34,8 @@ type Signer struct {
 }
 
 // Frame returns what stands around a content of a length. If that is Indefinite, the
-// Head does not depend on what follows the content. bare leaves the ContentInfo
-// away, as it is within an Envelope.
-func (s *Signed) Frame(bare bool, length int64) Frame {
+// Head does not depend on what follows the content.
+func (s *Signed) Frame(length int64) Frame {
 	var digests, signers []byte
 	for _, a := range s.Digests {
 		digests = append(digests, a.Marshal()...)
@@ -50,20 +49,17 @@ func (s *Signed) Frame(bare bool, length int64) Frame {
 		slices.SortFunc(set, bytes.Compare)
 		certificates = wrap(structured(0), set...)
 	}
-	layers := []layer{
+	return enclose([]layer{
 		{tag: tagSequence, before: marshalOID(OIDSignedData)},
 		{tag: structured(0)},
 		{tag: tagSequence, before: slices.Concat(marshalVersion(1), wrap(tagSet, digests)), after: slices.Concat(certificates, wrap(tagSet, signers))},
 		{tag: tagSequence, before: marshalOID(OIDData)},
 		{tag: structured(0)},
-	}
-	if bare {
-		layers = layers[2:]
-	}
-	return enclose(layers, tagOctetString, length)
+	}, tagOctetString, length)
 }
 
-// ReadSigned reads from d up to the content. bare says that there is no ContentInfo.
+// ReadSigned reads from d up to the content. bare says that there is no ContentInfo,
+// as there is none where an Envelope says that its content is signed data.
 func ReadSigned(d *Decoder, bare bool) (*Signed, Content, error) {
 	s := new(Signed)
 	if !bare {

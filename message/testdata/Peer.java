@@ -73,7 +73,7 @@ public class Peer {
         return "";
     }
 
-    /** open KEY ALGORITHM IN OUT */
+    /** open KEY ALGORITHM IN OUT SIGNED */
     static String open(String[] f) throws Exception {
         PrivateKey key = key(f[1], f[2]);
         CMSAuthEnvelopedData message = new CMSAuthEnvelopedData(Files.readAllBytes(Path.of(f[3])));
@@ -82,8 +82,8 @@ public class Peer {
             try {
                 byte[] plain = r.getContent(recipient(key));
                 String signer = "";
-                if (CMSObjectIdentifiers.signedData.equals(r.getContentType())) {
-                    CMSSignedData signed = new CMSSignedData(new ContentInfo(CMSObjectIdentifiers.signedData, ASN1Primitive.fromByteArray(plain)));
+                if (f[5].equals("signed")) {
+                    CMSSignedData signed = new CMSSignedData(plain);
                     for (SignerInformation s : signed.getSignerInfos().getSigners()) {
                         org.bouncycastle.cert.X509CertificateHolder holder = (org.bouncycastle.cert.X509CertificateHolder)
                             signed.getCertificates().getMatches(s.getSID()).iterator().next();
