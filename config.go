@@ -87,6 +87,18 @@ type Config struct {
 	// MLKEM1024. Nil: the first four of these in this order.
 	CurvePreferences []tls.CurveID
 
+	// KeyShares, on a client, are those of its groups for which it sends a share with
+	// its first message: the ones that the server is known to take, say. A server that
+	// wants another asks for it, which costs a round trip. Nil: one for the most wanted
+	// group and, where that is post-quantum, one for the most wanted of the others.
+	// Empty, and not nil: none, so that the server chooses.
+	KeyShares []tls.CurveID
+
+	// SignatureSchemes are those by which a peer may prove its key, most wanted first.
+	// Nil: Ed25519, ECDSA and RSA-PSS, all that there are. They say nothing of the
+	// signatures inside certificates.
+	SignatureSchemes []tls.SignatureScheme
+
 	// GetConfig, on a server, is asked for the Config of each handshake, after
 	// the ClientHello was read: for tenants, for names, for keys that change
 	// while the program runs. A nil Config keeps this one. Trace and
@@ -187,6 +199,8 @@ func (c *Config) Clone() *Config {
 	d.NextProtos = slices.Clone(c.NextProtos)
 	d.CipherSuites = slices.Clone(c.CipherSuites)
 	d.CurvePreferences = slices.Clone(c.CurvePreferences)
+	d.KeyShares = slices.Clone(c.KeyShares)
+	d.SignatureSchemes = slices.Clone(c.SignatureSchemes)
 	return &d
 }
 

@@ -29,7 +29,7 @@ func (c *Conn) state() *handover.State {
 		Server: c.settings.server, Suite: uint16(known.Suite), Group: uint16(known.Group),
 		Name: known.ServerName, ALPN: known.ALPN, Retried: known.HelloRetry, Resumed: c.intro.peer.Resumed, Early: c.early.accepted,
 		PeerType: uint8(known.memory.PeerType), PeerEntries: known.memory.PeerEntries, PSKIdentity: known.memory.PSKIdentity,
-		OCSP: known.ocsp, SCTs: known.scts, Own: known.memory.Own,
+		PeerScheme: uint16(known.memory.PeerScheme), OCSP: known.memory.OCSPResponse, SCTs: known.memory.SCTs, Own: known.memory.Own,
 		Started: c.started.UnixMilli(), Authenticated: known.memory.Authenticated.Unix(), Confirmed: c.confirmed,
 		In: handover.In{
 			Closed: in.err == io.EOF, Records: in.opener.Records(), Limit: uint32(in.opener.Limit()),
@@ -119,6 +119,7 @@ func (c *Conn) restoreIntroduction(state *handover.State) error {
 	memory := &resumption.State{
 		Suite: suite.ID(state.Suite), ALPN: state.ALPN,
 		PeerType: credential.Type(state.PeerType), PeerEntries: state.PeerEntries, PSKIdentity: state.PSKIdentity,
+		PeerScheme: credential.Scheme(state.PeerScheme), OCSPResponse: state.OCSP, SCTs: state.SCTs,
 		Own: state.Own, Authenticated: time.Unix(state.Authenticated, 0),
 	}
 	if len(memory.PSKIdentity) == 0 {
@@ -127,7 +128,7 @@ func (c *Conn) restoreIntroduction(state *handover.State) error {
 	i := &introduction{settings: c.settings, ctx: context.Background(), local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr()}
 	i.known = known{
 		Summary: handshake.Summary{Suite: memory.Suite, Group: kex.Group(state.Group), ServerName: state.Name, ALPN: state.ALPN, HelloRetry: state.Retried},
-		memory:  memory, ocsp: state.OCSP, scts: state.SCTs, resumed: state.Resumed,
+		memory:  memory, resumed: state.Resumed,
 	}
 	peer, err := memory.Peer()
 	if err != nil {

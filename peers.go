@@ -7,6 +7,7 @@ package mayfly
 import (
 	"context"
 	"crypto"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"slices"
@@ -73,6 +74,10 @@ type Peer struct {
 
 	// Chains lead from the leaf to the roots, where Roots accepted the peer.
 	Chains [][]*x509.Certificate
+
+	// Scheme is that of the signature by which the peer has proved its key. Zero for
+	// one that is known by a PresharedKey.
+	Scheme tls.SignatureScheme
 
 	PSKIdentity []byte // the name of the PresharedKey
 
@@ -296,7 +301,7 @@ func introduce(facts judgeFacts, p *credential.Peer) (Peer, error) {
 	if p.PSKIdentity != nil {
 		return Peer{}, refuse(byKind, "it has a pre-shared key, and what is accepted is a key of its own", nil)
 	}
-	peer := Peer{Kind: RawKey, Pin: p.Pin(), PublicKey: p.Key, Certificates: p.Certificates, Resumed: facts.Resumed}
+	peer := Peer{Kind: RawKey, Pin: p.Pin(), PublicKey: p.Key, Certificates: p.Certificates, Scheme: tls.SignatureScheme(p.Scheme), Resumed: facts.Resumed}
 	if p.Type == credential.X509 {
 		peer.Kind = X509
 	}

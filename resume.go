@@ -330,6 +330,7 @@ func (i *introduction) remember(m handshake.Summary) *resumption.State {
 	case before != nil:
 		state.Authenticated = before.state.Authenticated
 		state.PeerType, state.PeerEntries, state.PSKIdentity = before.state.PeerType, before.state.PeerEntries, before.state.PSKIdentity
+		state.PeerScheme, state.OCSPResponse, state.SCTs = before.state.PeerScheme, before.state.OCSPResponse, before.state.SCTs
 		state.Own = before.state.Own
 	case m.PSK != nil:
 		if used, ok := m.PSK.Origin.(*usedKey); ok {
@@ -342,6 +343,9 @@ func (i *introduction) remember(m handshake.Summary) *resumption.State {
 		}
 	case m.Peer != nil:
 		state.PeerType, state.PeerEntries = m.Peer.Type, [][]byte{m.Peer.SPKI}
+	}
+	if p := m.Peer; p != nil {
+		state.PeerScheme, state.OCSPResponse, state.SCTs = p.Scheme, p.OCSPResponse, p.SCTs
 	}
 	return state
 }

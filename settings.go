@@ -31,6 +31,8 @@ type settings struct {
 	own         []Pin // of this side's own keys
 	suites      []suite.ID
 	groups      []kex.Group
+	shares      []kex.Group // nil: as the machine thinks best
+	schemes     []credential.Scheme
 	keyLog      *keyLog
 	replay      ReplayGuard // nil: no early data is accepted
 	tickets     TicketPolicy
@@ -47,7 +49,7 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 		c = new(Config)
 	}
 	s := &settings{Config: *c.Clone(), server: server, waiting: new(waiting)}
-	for _, step := range []func() error{s.checkRole, s.checkNumbers, s.settleSuites, s.settleGroups, s.settleCredentials} {
+	for _, step := range []func() error{s.checkRole, s.checkNumbers, s.settleSuites, s.settleGroups, s.settleSchemes, s.settleCredentials} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -124,6 +126,8 @@ func (s *settings) checkRole() error {
 		return configError("Sessions is a client's: a server gives tickets, see Tickets")
 	case !s.server && (s.TicketKeys != nil || s.Service != "" || s.Tickets.Lifetime != 0):
 		return configError("TicketKeys, Service and Tickets.Lifetime are a server's: a client sets Sessions")
+	case s.server && s.KeyShares != nil:
+		return configError("KeyShares is a client's: a server answers those that it gets")
 	case !s.server && (s.Tickets.Count < 0 || s.Tickets.Count > 0 && s.Sessions == nil):
 		return configError("Tickets.Count, on a client, is how many tickets it asks for: set Sessions too, or leave it zero")
 	case !s.server && (s.MaxEarlyData != 0 || s.Replay != nil):
@@ -183,7 +187,7 @@ func (s *settings) settleSuites() error {
 func (s *settings) settleGroups() error {
 	if s.CurvePreferences == nil {
 		s.groups = kex.Default()
-		return nil
+		return s.settleShares()
 	}
 	for _, id := range s.CurvePreferences {
 		if !kex.Group(id).Supported() {
@@ -193,6 +197,32 @@ func (s *settings) settleGroups() error {
 	}
 	if len(s.groups) == 0 {
 		return configError("CurvePreferences is empty: leave it nil for the default")
+	}
+	return s.settleShares()
+}
+
+func (s *settings) settleShares() error {
+	if s.KeyShares != nil {
+		s.shares = []kex.Group{} // of no groups, it is not nil
+	}
+	for _, id := range s.KeyShares {
+		if !slices.Contains(s.groups, kex.Group(id)) {
+			return configError("KeyShares holds one that is not among CurvePreferences, or their default")
+		}
+		s.shares = append(s.shares, kex.Group(id))
+	}
+	return nil
+}
+
+func (s *settings) settleSchemes() error {
+	if s.SignatureSchemes != nil && len(s.SignatureSchemes) == 0 {
+		return configError("SignatureSchemes is empty: leave it nil for the default")
+	}
+	for _, id := range s.SignatureSchemes {
+		if !slices.Contains(credential.Schemes(), credential.Scheme(id)) {
+			return configError("SignatureSchemes holds one that TLS 1.3 does not have, or mayfly: there are Ed25519, ECDSAWithP256AndSHA256 and its like, and PSSWithSHA256 and its like")
+		}
+		s.schemes = append(s.schemes, credential.Scheme(id))
 	}
 	return nil
 }

@@ -45,8 +45,6 @@ type introduction struct {
 type known struct {
 	handshake.Summary
 	memory  *resumption.State // who the peer is, and how long ago it proved that
-	ocsp    []byte
-	scts    [][]byte
 	resumed bool
 }
 
@@ -70,6 +68,8 @@ func (i *introduction) config() *handshake.Config {
 		Rand:            s.Rand,
 		Suites:          s.suites,
 		Groups:          s.groups,
+		KeyShares:       s.shares,
+		PeerSchemes:     s.schemes,
 		ALPN:            s.NextProtos,
 		RecordSizeLimit: uint16(s.RecordSizeLimit),
 		Credentials:     s.credentials,
@@ -293,9 +293,6 @@ func (i *introduction) judge(p *credential.Peer, key *usedKey, resumed bool) err
 func (i *introduction) learn() {
 	m := i.m.Summary()
 	i.known = known{Summary: m, memory: i.remember(m), resumed: resumed(m) != nil}
-	if m.Peer != nil {
-		i.known.ocsp, i.known.scts = m.Peer.OCSPResponse, m.Peer.SCTs
-	}
 }
 
 // seal ends the introduction: what was learned does not change any more.
@@ -321,8 +318,8 @@ func (i *introduction) describe(complete bool) tls.ConnectionState {
 		HelloRetryRequest:  m.HelloRetry,
 		DidResume:          m.resumed,
 
-		OCSPResponse:                m.ocsp,
-		SignedCertificateTimestamps: m.scts,
+		OCSPResponse:                m.memory.OCSPResponse,
+		SignedCertificateTimestamps: m.memory.SCTs,
 		VerifiedChains:              i.peer.Chains,
 		PeerCertificates:            i.peer.Certificates,
 	}

@@ -100,6 +100,7 @@ func (m *Machine) receiveCertificateVerify(msg wire.Message, peer *credential.Pe
 	if err := credential.Verify(peer, scheme, content, message.Signature); err != nil {
 		return withAlert(err, alert.DecryptError, "the peer's signature is wrong")
 	}
+	peer.Scheme = scheme
 	m.summary.Peer, m.summary.PeerScheme = peer, scheme
 	return m.judge(peer)
 }

@@ -29,8 +29,8 @@ type Config struct {
 	Groups []kex.Group
 
 	// KeyShares are the groups for which a client sends a share with its first
-	// ClientHello. Nil means the first of Groups, and X25519 too if that first
-	// one is the hybrid. Empty means none, which asks the server to choose.
+	// ClientHello. Nil means the first of Groups and, if that is post-quantum, the
+	// first that is not. Empty means none, which asks the server to choose.
 	KeyShares []kex.Group
 
 	// ServerName is what a client sends as server_name; empty: not sent.
@@ -235,8 +235,9 @@ func (c *Config) keyShares() []kex.Group {
 	chosen := c.KeyShares
 	if chosen == nil && len(groups) > 0 {
 		chosen = groups[:1]
-		if groups[0] == kex.X25519MLKEM768 {
-			chosen = []kex.Group{kex.X25519MLKEM768, kex.X25519}
+		isClassical := func(g kex.Group) bool { return !g.PostQuantum() }
+		if i := slices.IndexFunc(groups, isClassical); i > 0 {
+			chosen = []kex.Group{groups[0], groups[i]}
 		}
 	}
 	var shares []kex.Group

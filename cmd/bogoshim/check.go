@@ -38,6 +38,7 @@ type expectations struct {
 	clientCAList       string
 	peerVerifyPrefs    []int
 	selectedCredential *int
+	peerScheme         int
 
 	sessionMiss, noSession, noSessionID bool
 	ticketSupportsEarlyData             bool
@@ -178,6 +179,8 @@ func (e *expectations) checkPeer(f *facts) error {
 		return unexpected("the peer's certificate", "there", "absent")
 	case f.wantsPeer && !e.noPeerCert && e.peerRPK == nil && f.peer.Kind != mayfly.PSK && len(certs) == 0:
 		return unexpected("the peer's certificate", "absent", "there")
+	case e.peerScheme != 0 && int(f.peer.Scheme) != e.peerScheme:
+		return unexpected("the scheme of the peer's signature", f.peer.Scheme, tls.SignatureScheme(e.peerScheme))
 	case e.verifyResult && f.refused != f.toRefuse:
 		return unexpected("the refusal of the peer", f.refused, f.toRefuse)
 	}

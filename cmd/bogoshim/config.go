@@ -41,6 +41,9 @@ func (c *connection) config() (*mayfly.Config, error) {
 	if err := f.groups(config); err != nil {
 		return nil, err
 	}
+	for _, scheme := range f.verifyPrefs {
+		config.SignatureSchemes = append(config.SignatureSchemes, tls.SignatureScheme(scheme))
+	}
 	if f.keyUpdate {
 		config.Rekey.MinInterval = -1
 	}
@@ -66,6 +69,7 @@ func (c *connection) clientConfig(config *mayfly.Config, psks []*mayfly.Preshare
 	config.ServerName = f.hostName
 	config.NextProtos = protocols(f.advertiseALPN)
 	config.Sessions = c.store.cache
+	config.KeyShares = f.shares()
 	config.Peers = mayfly.AllOf(mayfly.InsecureAnyServer(), mayfly.Verify(c.verify))
 	if len(psks) > 0 {
 		certified := config.Peers
@@ -81,6 +85,24 @@ func (c *connection) clientConfig(config *mayfly.Config, psks []*mayfly.Preshare
 		}
 	}
 	return config, nil
+}
+
+// shares are the groups that a client has shares for: the first of its own that the
+// server is said to know, or what the test names.
+func (f *flags) shares() []tls.CurveID {
+	for _, group := range f.curves {
+		if slices.Contains(f.serverGroupsHint, group) {
+			return []tls.CurveID{tls.CurveID(group)}
+		}
+	}
+	if f.noKeyShares {
+		return []tls.CurveID{}
+	}
+	var shares []tls.CurveID
+	for _, group := range f.keyShares {
+		shares = append(shares, tls.CurveID(group))
+	}
+	return shares
 }
 
 // clientCertificate is a callback that chooses the first of certs.

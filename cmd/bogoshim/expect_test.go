@@ -195,6 +195,9 @@ func (s *stage) peers(t *testing.T) {
 	s.asServer("expect-no-peer-cert", "", &tls.Config{}, "-verify-peer", "-expect-no-peer-cert")
 	s.asServer("expect-no-peer-cert", "the peer's certificate", shown, "-verify-peer", "-expect-no-peer-cert")
 
+	s.asClient("expect-peer-signature-algorithm", "", &tls.Config{}, "-expect-peer-signature-algorithm", "1027")
+	s.asClient("expect-peer-signature-algorithm", "the scheme of the peer's signature", &tls.Config{}, "-expect-peer-signature-algorithm", "2052")
+
 	raw := mayfly.Config{Identity: s.identity, Peers: mayfly.NoClientAuth()}
 	hash, wrong := s.identity.Pin(), sha256.Sum256(nil)
 	s.add("expect-peer-rpk-sha256", "", []peer{ourServer(&raw)}, "-expect-no-session", "-expect-peer-rpk-sha256", b64(string(hash[:])))

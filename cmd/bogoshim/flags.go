@@ -52,6 +52,7 @@ type flags struct {
 	useCustomVerifyCallback     bool
 	reverifyOnResume            bool
 	useClientCAList             string
+	verifyPrefs                 []int
 	enableOCSPStapling          bool
 	enableSCT                   bool
 
@@ -60,6 +61,9 @@ type flags struct {
 	noTLS1, noTLS11, noTLS12  bool
 	curves                    []int
 	cipher                    string
+	keyShares                 []int
+	noKeyShares               bool
+	serverGroupsHint          []int
 	serverPreference          bool
 	advertiseALPN, selectALPN string
 	declineALPN, rejectALPN   bool

@@ -37,6 +37,9 @@ type Peer struct {
 	OCSPResponse []byte
 	SCTs         [][]byte
 
+	// Scheme is that of the signature by which the peer has proved its key, once it has.
+	Scheme Scheme
+
 	// PSKIdentity is the name of the external pre-shared key by which the peer is
 	// known; nil for others. Nothing else is set then.
 	PSKIdentity []byte

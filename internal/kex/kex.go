@@ -56,6 +56,9 @@ func (g Group) Supported() bool {
 	return slices.Contains(All(), g)
 }
 
+// PostQuantum reports whether the group holds against a quantum computer.
+func (g Group) PostQuantum() bool { return g == X25519MLKEM768 || g == MLKEM1024 }
+
 // Default returns the groups to use where nobody says which, the most wanted first.
 func Default() []Group { return []Group{X25519MLKEM768, X25519, P256, P384} }
 

@@ -23,6 +23,7 @@ func someState() *State {
 	return &State{
 		Suite: suite.AES256GCM, Secret: volatile.Take(bytes.Repeat([]byte{7}, 48)), ServerName: "db.example", ALPN: "h2",
 		PeerType: credential.RawPublicKey, PeerEntries: [][]byte{[]byte("one"), []byte("another")},
+		PeerScheme: 0x0807, OCSPResponse: []byte("staple"), SCTs: [][]byte{[]byte("a"), []byte("b")},
 		Authenticated: time.Unix(1700000000, 0), Issued: time.UnixMilli(1700000001234), Lifetime: time.Hour,
 		AgeAdd: 0xdeadbeef, MaxEarlyData: 99, Ticket: []byte("ticket"), Own: [32]byte{1, 2, 3},
 	}
@@ -47,7 +48,7 @@ func TestState(t *testing.T) {
 		if again := got.Marshal(); !bytes.Equal(again.Bytes(), text.Bytes()) {
 			t.Errorf("%x became %x", text.Bytes(), again.Bytes())
 		}
-		if got.ServerName != s.ServerName || !got.Issued.Equal(s.Issued) || !reflect.DeepEqual(got.PeerEntries, s.PeerEntries) || got.Own != s.Own {
+		if got.ServerName != s.ServerName || !got.Issued.Equal(s.Issued) || !reflect.DeepEqual(got.PeerEntries, s.PeerEntries) || got.PeerScheme != s.PeerScheme || !bytes.Equal(got.OCSPResponse, s.OCSPResponse) || !reflect.DeepEqual(got.SCTs, s.SCTs) || got.Own != s.Own {
 			t.Errorf("%+v became %+v", s, got)
 		}
 		for n := range text.Len() {

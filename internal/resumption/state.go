@@ -12,6 +12,7 @@ package resumption
 import (
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -35,6 +36,11 @@ type State struct {
 	PeerEntries [][]byte
 	PSKIdentity []byte
 
+	// What came with it: the scheme of its signature, and what was stapled to its leaf.
+	PeerScheme   credential.Scheme
+	OCSPResponse []byte
+	SCTs         [][]byte
+
 	Authenticated time.Time // when the peer proved its key itself
 	Issued        time.Time // when the ticket was made or received
 	Lifetime      time.Duration
@@ -51,11 +57,12 @@ type State struct {
 const MaxLifetime = 7 * 24 * time.Hour
 
 // version is the first byte of a State that was written.
-const version = 1
+const version = 2
 
 // What a State may hold: more than a peer can have shown.
 const (
 	maxEntries = 10
+	maxSCTs    = 64
 	maxTicket  = math.MaxUint16
 	maxState   = 1 << 18
 	maxTime    = 1 << 40 // in seconds
@@ -78,7 +85,12 @@ func (s *State) Peer() (*credential.Peer, error) {
 	case len(s.PeerEntries) == 0:
 		return nil, nil
 	}
-	return credential.ParsePeer(s.PeerType, s.PeerEntries)
+	peer, err := credential.ParsePeer(s.PeerType, s.PeerEntries)
+	if err != nil {
+		return nil, err
+	}
+	peer.Scheme, peer.OCSPResponse, peer.SCTs = s.PeerScheme, s.OCSPResponse, s.SCTs
+	return peer, nil
 }
 
 // Wipe destroys the secret. It may be called again, and on nil.
@@ -90,8 +102,8 @@ func (s *State) Wipe() {
 
 // Marshal writes the state; nil where it is larger than states are.
 func (s *State) Marshal() *volatile.Secret {
-	n := 128 + s.Secret.Len() + len(s.ServerName) + len(s.ALPN) + len(s.PSKIdentity) + len(s.Ticket)
-	for _, entry := range s.PeerEntries {
+	n := 128 + s.Secret.Len() + len(s.ServerName) + len(s.ALPN) + len(s.PSKIdentity) + len(s.OCSPResponse) + len(s.Ticket)
+	for _, entry := range slices.Concat(s.PeerEntries, s.SCTs) {
 		n += 3 + len(entry)
 	}
 	if n > maxState || len(s.Ticket) > maxTicket {
@@ -105,12 +117,11 @@ func (s *State) Marshal() *volatile.Secret {
 	opaque8(b, []byte(s.ServerName))
 	opaque8(b, []byte(s.ALPN))
 	b.AddUint8(uint8(s.PeerType))
-	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
-		for _, entry := range s.PeerEntries {
-			b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(entry) })
-		}
-	})
+	list24(b, s.PeerEntries)
 	opaque16(b, s.PSKIdentity)
+	b.AddUint16(uint16(s.PeerScheme))
+	list24(b, [][]byte{s.OCSPResponse})
+	list24(b, s.SCTs)
 	b.AddUint64(uint64(s.Authenticated.Unix()))
 	b.AddUint64(uint64(s.Issued.UnixMilli()))
 	b.AddUint32(uint32(s.Lifetime / time.Second))
@@ -134,18 +145,52 @@ func opaque16(b *cryptobyte.Builder, v []byte) {
 	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(v) })
 }
 
+func list24(b *cryptobyte.Builder, list [][]byte) {
+	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
+		for _, entry := range list {
+			b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(entry) })
+		}
+	})
+}
+
+// readList24 reads what list24 has written: copies of at most most entries.
+func readList24(s *cryptobyte.String, most int) (list [][]byte, ok bool) {
+	var entries cryptobyte.String
+	if !s.ReadUint24LengthPrefixed(&entries) {
+		return nil, false
+	}
+	for !entries.Empty() {
+		var entry cryptobyte.String
+		if !entries.ReadUint24LengthPrefixed(&entry) || len(list) == most {
+			return nil, false
+		}
+		list = append(list, append([]byte(nil), entry...))
+	}
+	return list, true
+}
+
 // Parse reads a state that Marshal has written, and keeps nothing of text.
 func Parse(text []byte) (*State, error) {
 	s := cryptobyte.String(text)
 	var v, peerType uint8
-	var id uint16
-	var secret, name, alpn, entries, pskIdentity, ticket, own cryptobyte.String
+	var id, scheme uint16
+	var secret, name, alpn, pskIdentity, ticket, own cryptobyte.String
 	var authenticated, issued uint64
 	var lifetime uint32
+	var ok, okStaple, okSCTs bool
+	var staple [][]byte
 	state := new(State)
 	if !s.ReadUint8(&v) || v != version || !s.ReadUint16(&id) || !s.ReadUint8LengthPrefixed(&secret) ||
-		!s.ReadUint8LengthPrefixed(&name) || !s.ReadUint8LengthPrefixed(&alpn) ||
-		!s.ReadUint8(&peerType) || !s.ReadUint24LengthPrefixed(&entries) || !s.ReadUint16LengthPrefixed(&pskIdentity) ||
+		!s.ReadUint8LengthPrefixed(&name) || !s.ReadUint8LengthPrefixed(&alpn) || !s.ReadUint8(&peerType) {
+		return nil, errState
+	}
+	state.PeerEntries, ok = readList24(&s, maxEntries)
+	if !ok || !s.ReadUint16LengthPrefixed(&pskIdentity) || !s.ReadUint16(&scheme) {
+		return nil, errState
+	}
+	staple, okStaple = readList24(&s, 1)
+	state.SCTs, okSCTs = readList24(&s, maxSCTs)
+	if !okStaple || len(staple) != 1 || !okSCTs ||
 		!s.ReadUint64(&authenticated) || !s.ReadUint64(&issued) || !s.ReadUint32(&lifetime) ||
 		!s.ReadUint32(&state.AgeAdd) || !s.ReadUint32(&state.MaxEarlyData) ||
 		!s.ReadUint16LengthPrefixed(&ticket) || !s.ReadBytes((*[]byte)(&own), len(state.Own)) || !s.Empty() {
@@ -155,13 +200,7 @@ func Parse(text []byte) (*State, error) {
 	if known == nil || len(secret) != known.HashLen || authenticated > maxTime || issued > 1000*maxTime {
 		return nil, errState
 	}
-	for !entries.Empty() {
-		var entry cryptobyte.String
-		if !entries.ReadUint24LengthPrefixed(&entry) || len(state.PeerEntries) == maxEntries {
-			return nil, errState
-		}
-		state.PeerEntries = append(state.PeerEntries, append([]byte(nil), entry...))
-	}
+	state.PeerScheme, state.OCSPResponse = credential.Scheme(scheme), staple[0]
 	state.Suite, state.ServerName, state.ALPN = suite.ID(id), string(name), string(alpn)
 	state.PeerType, state.PSKIdentity = credential.Type(peerType), append([]byte(nil), pskIdentity...)
 	state.Authenticated, state.Issued = time.Unix(int64(authenticated), 0), time.UnixMilli(int64(issued))
