@@ -7,7 +7,10 @@ SOAKTIME ?= 5m
 # The packages whose coverage is held to at least 85 %.
 CORE = ./record ./transcript ./handshake ./internal/...
 
-.PHONY: all demo test race memscan secret interop check lint vuln cover bench fuzz soak peers bogo
+# The modules beside this one, which need what it does not.
+MODULES = bench vectors contrib/grpc
+
+.PHONY: all demo test race memscan secret interop check lint vuln cover bench fuzz soak peers modules bogo
 
 all: check
 
@@ -16,7 +19,7 @@ demo: # the main job, in one minute
 
 test: # everything that needs no other program; interop with what is found
 	$(GO) test ./...
-	cd vectors && $(GO) test ./...
+	for module in $(MODULES); do (cd $$module && $(GO) test ./...) || exit; done
 
 race:
 	$(GO) test -race -shuffle=on ./...
@@ -38,7 +41,7 @@ lint:
 	$(GO) tool -modfile=tools/go.mod staticcheck ./...
 	$(GO) mod tidy -diff
 	cd tools && $(GO) mod tidy -diff
-	for module in bench vectors; do (cd $$module && $(GO) vet ./... && $(GO) mod tidy -diff) || exit; done
+	for module in $(MODULES); do (cd $$module && $(GO) vet ./... && $(GO) mod tidy -diff) || exit; done
 
 vuln:
 	$(GO) tool -modfile=tools/go.mod govulncheck ./...
@@ -58,6 +61,9 @@ soak: # random lives, faults, strangers, ten thousand connections and 10^5 resum
 	$(GO) test -race -count=1 -v -timeout 0 -run "^Test(Soak|Faults|Strangers|ManyConnections)$$" ./fuzz -soak $(SOAKTIME) -places 100 -connections 2000
 
 check: lint test race secret cover
+
+modules:
+	@echo $(MODULES)
 
 peers: # the programs of others, on Debian and its kin
 	./.ci/peers

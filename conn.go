@@ -482,6 +482,23 @@ func (c *Conn) queue(t record.ContentType, b []byte) error {
 	return err
 }
 
+// Confirm does the handshake, if it is not done, and waits, on a client, for the
+// server's first record after it: the server has accepted this side by then. A refusal
+// is an *AlertError. ctx alone bounds the wait, after which the connection can be used
+// on. See Dialer.Confirm for what servers send; whoever talks to a server that sends
+// nothing by itself and gives no tickets to those who do not keep any waits in vain.
+// What the record brings is kept for Read. It may be called together with Write, and
+// returns at once where something was received.
+func (c *Conn) Confirm(ctx context.Context) error {
+	if err := c.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	if c.settings.server {
+		return nil
+	}
+	return c.confirm(ctx)
+}
+
 // confirm waits for the server's first record after the handshake.
 func (c *Conn) confirm(ctx context.Context) error {
 	defer c.deadlines.boundBy(ctx, &c.deadlines.read)()

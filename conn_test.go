@@ -20,6 +20,7 @@ import (
 	"golang.org/x/net/nettest"
 
 	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/internal/testnet"
 	"github.com/mayfly-tls/mayfly/mayflytest"
 )
 
@@ -314,6 +315,52 @@ func TestConfirm(t *testing.T) {
 		if !errors.As(err, &refused) || !refused.Remote || refused.Code.String() != "certificate_required" {
 			t.Fatalf("got %v, want the peer's certificate_required", err)
 		}
+	}
+}
+
+// TestConnConfirm has a client that was given its transport wait for the verdict; what
+// the server said with it is there to be read.
+func TestConnConfirm(t *testing.T) {
+	cc, sc := mayflytest.Configs(t)
+	a, b := testnet.Pipe(testnet.Path{}, testnet.Path{})
+	c, s := mayfly.Client(a, cc), mayfly.Server(b, sc)
+	defer c.Close()
+	defer s.Close()
+	served := make(chan error, 1)
+	go func() {
+		err := s.Confirm(t.Context())
+		if err == nil {
+			_, err = s.Write([]byte("hello"))
+		}
+		served <- err
+	}()
+	if err := c.Confirm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-served; err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 5)
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := c.Confirm(t.Context()); err != nil {
+		t.Error("when all is known:", err)
+	}
+
+	other, _ := mayflytest.Configs(t)
+	cc.Identity = other.Identity
+	a, b = testnet.Pipe(testnet.Path{}, testnet.Path{})
+	c, s = mayfly.Client(a, cc), mayfly.Server(b, sc)
+	defer c.Close()
+	defer s.Close()
+	go func() { served <- s.Handshake() }()
+	err := c.Confirm(t.Context())
+	if refused, ok := errors.AsType[*mayfly.AlertError](err); !ok || !refused.Remote || refused.Code.String() != "access_denied" {
+		t.Errorf("got %v, want the peer's access_denied", err)
+	}
+	if err := <-served; !errors.Is(err, mayfly.ErrPeerRefused) {
+		t.Error(err)
 	}
 }
 
