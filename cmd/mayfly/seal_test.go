@@ -14,10 +14,12 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -252,6 +254,51 @@ func TestSealWithX509(t *testing.T) {
 	m.want(exitUsage, "does not match", "seal", "-r", m.receiver, "--cert", m.file("ecdsa.pem"), "--cert-key", m.file("to.key"), m.file("plain"))
 	m.want(exitUsage, "cert-key", "seal", "-r", m.receiver, "--cert", m.file("ecdsa.pem"), m.file("plain"))
 	m.want(exitUsage, "identity", "seal", "-r", m.receiver, "-i", m.key, "--cert", m.file("ecdsa.pem"), "--cert-key", m.file("ecdsa.key"), m.file("plain"))
+}
+
+// TestOutput has something in the output's place: a file, a link, a device, a
+// directory.
+func TestOutput(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes and links are Unix's")
+	}
+	m := newMailbox(t)
+	m.want(0, "", "seal", "-r", m.receiver, "-o", m.file("sealed"), m.file("plain"))
+	mode := func(name string, want os.FileMode) {
+		t.Helper()
+		if info, err := os.Lstat(m.file(name)); err != nil || info.Mode() != want {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+	open := func(code int, name string) { m.want(code, "", "open", "-i", m.key, "-o", name, m.file("sealed")) }
+	open(0, m.file("new"))
+	mode("new", 0o600)
+	m.put("old", []byte("old"))
+	if err := os.Chmod(m.file("old"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	open(0, m.file("old"))
+	mode("old", 0o640)
+	m.put("aim", []byte("untouched"))
+	if err := errors.Join(os.Chmod(m.file("aim"), 0o644), os.Symlink("aim", m.file("link"))); err != nil {
+		t.Fatal(err)
+	}
+	open(0, m.file("link"))
+	mode("link", 0o600)
+	m.same("link")
+	if b, _ := os.ReadFile(m.file("aim")); string(b) != "untouched" {
+		t.Error("a symbolic link was followed")
+	}
+	open(0, os.DevNull)
+	if info, err := os.Lstat(os.DevNull); err != nil || info.Mode()&os.ModeDevice == 0 {
+		t.Fatalf("%s is %v now, %v", os.DevNull, info.Mode(), err)
+	}
+	open(exitUsage, m.dir)
+	m.put("in and out", m.plain)
+	m.want(0, "", "seal", "-r", m.receiver, "-o", m.file("in and out"), m.file("in and out"))
+	m.want(0, "", "open", "-i", m.key, "-o", m.file("in and out"), m.file("in and out"))
+	m.same("in and out")
+	m.absent("none")
 }
 
 // TestAge exchanges files with the age tool.

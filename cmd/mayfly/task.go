@@ -26,8 +26,10 @@ type task struct {
 	size int64  // of the input, 0 if it is not known
 
 	w      io.Writer
-	temp   *os.File // nil: standard output
+	temp   *os.File // what is to become the target; nil if it is none
+	direct *os.File // the target, where it is no file; nil if it is one
 	target string
+	mode   fs.FileMode // of the target
 }
 
 // newTask opens the files of a command. "" and "-" are standard input and output.
@@ -48,30 +50,55 @@ func newTask(ctx context.Context, from, to string, stdin io.Reader, stdout io.Wr
 		}
 	}
 	if to != "" && to != "-" {
-		// Beside the target, and in its place only when all of it is written.
-		f, err := os.CreateTemp(filepath.Dir(to), ".mayfly-*")
-		if err != nil {
+		if err := t.create(); err != nil {
 			t.abandon()
 			return nil, err
 		}
-		t.temp, t.w = f, f
 	}
 	t.r = interruptible(ctx, t.r)
 	return t, nil
 }
 
+// create opens the output: a file beside the target, which takes its place only when
+// all of it is written. A symbolic link is replaced, and not followed. What is
+// neither, a device or a pipe, is written to where it is.
+func (t *task) create() error {
+	t.mode = 0o600
+	switch old, err := os.Lstat(t.target); {
+	case err != nil || old.Mode()&fs.ModeSymlink != 0:
+	case old.Mode().IsRegular():
+		t.mode = old.Mode().Perm()
+	case old.IsDir():
+		return fmt.Errorf("%s is a directory", t.target)
+	default:
+		f, err := os.OpenFile(t.target, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		t.direct, t.w = f, f
+		return nil
+	}
+	f, err := os.CreateTemp(filepath.Dir(t.target), ".mayfly-*")
+	if err != nil {
+		return err
+	}
+	t.temp, t.w = f, f
+	return nil
+}
+
 // finish puts the output in its place.
 func (t *task) finish() error {
 	defer t.abandon()
+	if t.direct != nil {
+		err := t.direct.Close()
+		t.direct = nil
+		return err
+	}
 	if t.temp == nil {
 		return nil
 	}
-	mode := fs.FileMode(0o600)
-	if old, err := os.Stat(t.target); err == nil {
-		mode = old.Mode().Perm()
-	}
 	name := t.temp.Name()
-	err := errors.Join(t.temp.Chmod(mode), t.temp.Sync(), t.temp.Close())
+	err := errors.Join(t.temp.Chmod(t.mode), t.temp.Sync(), t.temp.Close())
 	if err == nil {
 		err = os.Rename(name, t.target)
 	}
@@ -86,6 +113,10 @@ func (t *task) finish() error {
 func (t *task) abandon() {
 	if t.in != nil {
 		_ = t.in.Close()
+	}
+	if t.direct != nil {
+		_ = t.direct.Close()
+		t.direct = nil
 	}
 	if t.temp != nil {
 		_ = t.temp.Close()
