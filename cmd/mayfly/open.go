@@ -104,7 +104,7 @@ func (o *openOptions) run(cmd *cobra.Command, file string) error {
 		return t.fail(err)
 	}
 	p := newProgress(t.w, cmd.ErrOrStderr(), t.size)
-	_, err = io.CopyBuffer(struct{ io.Writer }{p}, struct{ io.Reader }{plain}, make([]byte, 256<<10))
+	_, err = io.CopyBuffer(struct{ io.Writer }{p}, struct{ io.Reader }{plain}, make([]byte, copyBuffer))
 	p.end()
 	if err != nil {
 		return t.fail(err)

@@ -97,7 +97,7 @@ func (o *sealOptions) run(cmd *cobra.Command, file string) error {
 		return err
 	}
 	p := newProgress(w, cmd.ErrOrStderr(), t.size)
-	_, err = io.CopyBuffer(struct{ io.Writer }{p}, struct{ io.Reader }{t.r}, make([]byte, 256<<10))
+	_, err = io.CopyBuffer(struct{ io.Writer }{p}, struct{ io.Reader }{t.r}, make([]byte, copyBuffer))
 	p.end()
 	if err == nil {
 		err = w.Close()

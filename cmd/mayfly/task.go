@@ -18,6 +18,10 @@ import (
 	"golang.org/x/term"
 )
 
+// copyBuffer is how much is copied at a time: several parts of a message, which are
+// sealed from where they are.
+const copyBuffer = 1 << 20
+
 // A task reads one file, or standard input, and writes another, or standard output.
 type task struct {
 	in   *os.File // nil: not a file
