@@ -1,0 +1,85 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/suite"
+	"github.com/mayfly-tls/mayfly/record"
+)
+
+// apply carries out the machine's events, in their order: it is their only
+// interpreter. c.in.mu is held, and c.out.mu while the handshake runs; no event
+// after it touches sending.
+func (c *Conn) apply(events []handshake.Event) error {
+	for _, event := range events {
+		var err error
+		switch e := event.(type) {
+		case handshake.Send:
+			err = c.queue(record.Handshake, e.Messages)
+		case handshake.SendCCS:
+			err = c.queue(record.ChangeCipherSpec, []byte{1})
+		case handshake.InstallWrite:
+			c.out.sealer.SetKeys(e.Keys)
+			c.early.writing = e.Epoch
+			c.tellKeys(&c.out.told, keyInfo(Sending, e.Epoch, 0, e.Keys))
+		case handshake.InstallRead:
+			c.in.opener.SetKeys(e.Keys)
+			c.early.reading = e.Epoch
+			generation := uint64(0)
+			if c.done.Load() {
+				generation = c.in.receiver.Generation()
+			}
+			c.tellKeys(&c.in.told, keyInfo(Receiving, e.Epoch, generation, e.Keys))
+		case handshake.RecordLimit:
+			c.out.sealer.SetLimit(e.Send)
+			c.in.opener.SetLimit(e.Receive)
+		case handshake.SkipEarlyData:
+			c.in.skip = e.Max
+		case handshake.EarlyData:
+			if e.Exporter != nil {
+				c.keys.keepEarly(e.Exporter)
+			}
+			if c.early.left = int(e.Max); c.settings.server {
+				peer := c.intro.peer
+				c.earlyPeer.Store(&peer)
+			}
+		case handshake.Complete:
+			// The pump asks the machine.
+		case handshake.PeerUpdated:
+			c.confirmed = true
+			c.peerUpdated(e.Requested, e.Generation)
+		case handshake.Ticket:
+			c.confirmed = true
+			c.takeTicket(e.NewSessionTicket)
+		default:
+			err = alert.New(alert.InternalError, "an event that nobody knows")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellKeys traces that the keys of one half, those of told, are gone, and that next
+// are in their place; nil is none. The half is held.
+func (c *Conn) tellKeys(told **KeyInfo, next *KeyInfo) {
+	if *told != nil {
+		c.tell().keysDestroyed(**told)
+	}
+	if *told = next; next != nil {
+		c.tell().keysInstalled(*next)
+	}
+}
+
+// keyInfo is nil where there are no keys.
+func keyInfo(d Direction, epoch handshake.Epoch, generation uint64, keys *suite.Keys) *KeyInfo {
+	if keys == nil {
+		return nil
+	}
+	return &KeyInfo{Direction: d, Early: epoch == handshake.EpochEarly, Handshake: epoch == handshake.EpochHandshake, Generation: generation, CipherSuite: uint16(keys.Suite.ID)}
+}

@@ -1,0 +1,341 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"context"
+	"net"
+	"os"
+	"time"
+	"weak"
+
+	"github.com/mayfly-tls/mayfly/record"
+)
+
+// Handshake runs the handshake if that has not been done. Read, Write, CloseWrite
+// and Rekey call it by themselves.
+func (c *Conn) Handshake() error { return c.HandshakeContext(context.Background()) }
+
+// HandshakeContext is Handshake with a context. Where ctx ends first, the
+// connection cannot be used any more. Where a deadline of the Conn passes
+// first, the handshake can be continued by a later call; where
+// Config.HandshakeTimeout passes, ErrHandshakeTimeout is returned and it cannot.
+// A failure is an *AlertError, or the transport's, or a sentence about the
+// Config.
+func (c *Conn) HandshakeContext(ctx context.Context) error {
+	if c.done.Load() {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-c.baton:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.over:
+		return c.whyOver()
+	}
+	return c.runHandshake(ctx)
+}
+
+// handshakeFor runs the handshake for a Read or a Write, whose deadline counts.
+func (c *Conn) handshakeFor(whose *deadline) error {
+	if c.done.Load() {
+		return nil
+	}
+	if err := whose.acquire(c.baton, c.over); err != nil {
+		if err == net.ErrClosed {
+			return c.whyOver()
+		}
+		return err
+	}
+	return c.runHandshake(context.Background())
+}
+
+// whyOver is the error of a connection that has ended before its handshake was.
+func (c *Conn) whyOver() error {
+	if err := c.endedBy(); err != nil && !c.closed.Load() {
+		return err
+	}
+	return net.ErrClosed
+}
+
+// runHandshake runs or continues the handshake. The caller has taken the baton,
+// which is given back.
+func (c *Conn) runHandshake(ctx context.Context) error {
+	return c.passBaton(c.handshakeUntil(ctx, c.handshakeIsOver))
+}
+
+// passBaton gives the baton back, with the error of what was done meanwhile. Where
+// Close found it taken, what Close left is done here.
+func (c *Conn) passBaton(err error) error {
+	c.baton.Unlock()
+	if c.closed.Load() {
+		c.wipe(net.ErrClosed)
+		return net.ErrClosed
+	}
+	return err
+}
+
+// handshakeIsOver reports whether the machine has nothing more to do.
+func (c *Conn) handshakeIsOver() bool { return c.machine.Done() }
+
+// handshakeUntil runs the handshake until enough of it is done. The baton is held.
+func (c *Conn) handshakeUntil(ctx context.Context, enough func() bool) error {
+	switch {
+	case c.done.Load():
+		return nil
+	case c.failed != nil:
+		return c.failed
+	case c.closed.Load():
+		return net.ErrClosed
+	case c.invalid != nil:
+		c.failed = c.invalid
+		return c.failed
+	}
+	if d := c.settings.handshakeTimeout(); d > 0 && c.until.IsZero() {
+		c.until = time.Now().Add(d)
+	}
+	ctx, cancel := c.handshakeContext(ctx)
+	defer cancel()
+	c.cancel.Store(&cancel)
+	defer c.cancel.Store(nil)
+	if c.closed.Load() {
+		return net.ErrClosed
+	}
+
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.out.mu.Lock()
+	defer c.unlockOut()
+	if err := c.begin(ctx); err != nil {
+		return c.handshakeError(ctx, err)
+	}
+	lift := c.deadlines.boundBy(ctx, &c.deadlines.read, &c.deadlines.write)
+	err := c.pump(enough)
+	lift()
+	if err != nil {
+		return c.handshakeError(ctx, err)
+	}
+	if c.machine.Done() {
+		c.complete()
+	}
+	return nil
+}
+
+// handshakeContext bounds ctx by what is left of Config.HandshakeTimeout.
+func (c *Conn) handshakeContext(ctx context.Context) (context.Context, context.CancelFunc) {
+	if c.until.IsZero() {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadlineCause(ctx, c.until, ErrHandshakeTimeout)
+}
+
+// begin makes the machine, once, and notes who is asking.
+func (c *Conn) begin(ctx context.Context) error {
+	if c.machine != nil {
+		c.intro.ctx = ctx
+		return nil
+	}
+	c.started = time.Now()
+	c.teller.Store(&teller{trace: c.settings.Trace, ctx: context.WithoutCancel(ctx)})
+	c.tell().handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.settings.server})
+	c.intro = &introduction{
+		settings: c.settings, ctx: ctx, local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr(),
+		early: len(c.early.offered), wantsEarly: c.early.wanted,
+	}
+	m, err := c.intro.machine()
+	if err != nil {
+		return err
+	}
+	c.machine = m
+	c.keys.hold(m)
+	events, err := m.Start()
+	if err != nil {
+		return err
+	}
+	if err := c.apply(events); err != nil {
+		return err
+	}
+	return c.queueEarly()
+}
+
+// pump turns the machine's events into bytes and the peer's bytes into messages,
+// until enough of the handshake is done. It can be continued after a timeout. Both
+// halves are held.
+func (c *Conn) pump(enough func() bool) error {
+	for {
+		if err := c.flush(); err != nil {
+			return c.explain(err)
+		}
+		if enough() {
+			return nil
+		}
+		if err := c.nextRecord(); err != nil {
+			return err
+		}
+	}
+}
+
+// explain looks for the alert with which the peer closed the transport, where
+// that refuses our bytes.
+func (c *Conn) explain(err error) error {
+	if isTimeout(err) || c.machine.Done() && c.settings.server {
+		return err
+	}
+	lift, _ := c.deadlines.read.bound(time.Now().Add(alertTimeout))
+	defer lift()
+	for {
+		switch e := c.nextRecord(); {
+		case e == nil:
+		case isRemote(e):
+			return e
+		default:
+			return err
+		}
+	}
+}
+
+// handshakeError makes of an error what Handshake returns, and ends what is to
+// end. Both halves are held.
+func (c *Conn) handshakeError(ctx context.Context, err error) error {
+	switch {
+	case isProtocol(err): // whatever its cause
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	case isTimeout(err):
+		return os.ErrDeadlineExceeded // the caller's: go on later
+	}
+	c.failed = c.failHandshake(err)
+	c.keys.wipe()
+	c.machine = nil
+	c.tell().handshakeDone(c.handshakeInfo(c.failed))
+	return c.failed
+}
+
+// complete makes the connection ready for data. Both halves are held.
+func (c *Conn) complete() {
+	resumption := c.machine.Resumption()
+	c.intro.learn()
+	c.early.accepted = c.intro.known.EarlyData
+	c.tickets = c.intro.newTicketTaker()
+	var tickets []byte
+	if c.intro.settings.server {
+		tickets = c.intro.newTickets(resumption)
+	}
+	if c.tickets == nil {
+		resumption.Wipe()
+		resumption = nil
+	}
+	c.intro.seal()
+	c.settings = c.intro.settings // GetConfig may have chosen others
+	c.out.sealer.SetPadding(c.settings.Padding)
+	c.in.receiver, c.out.sender = c.machine.Split()
+	c.keys.keep(c.machine.Exporter(), resumption)
+	c.machine = nil
+	c.took = time.Since(c.started)
+	c.out.rekey = rekeyState{policy: c.settings.Rekey.withDefaults(), since: time.Now()}
+	c.tell().handshakeDone(c.handshakeInfo(nil))
+	c.live()
+	if c.settings.server {
+		c.greet(tickets)
+	}
+}
+
+// live begins the life of a connection that is ready for data.
+func (c *Conn) live() {
+	if d := c.settings.MaxLifetime; d > 0 {
+		self := weak.Make(c) // a connection that was dropped is not kept
+		c.lifetime = time.AfterFunc(d-time.Since(c.started), func() {
+			if c := self.Value(); c != nil {
+				c.expire()
+			}
+		})
+	}
+	c.done.Store(true)
+}
+
+// greet sends the client a first record: that is how a client whose
+// Dialer.Confirm is set learns that the server has accepted it. Tickets are one; for
+// clients that take none it is a KeyUpdate, which every client takes; an empty record,
+// which says as much, makes Java's give up. It is not waited for, as a client may be
+// writing and not reading.
+func (c *Conn) greet(tickets []byte) {
+	var b []byte
+	var err error
+	if len(tickets) > 0 {
+		b, err = c.out.sealer.Seal(c.out.pending, record.Handshake, tickets)
+	} else {
+		b, err = c.sealKeyUpdate(c.out.pending, RekeyGreeting)
+	}
+	if err != nil {
+		return // the next Write will say so
+	}
+	c.out.pending = b
+	go func() {
+		c.out.mu.Lock()
+		defer c.unlockOut()
+		if c.out.err == nil && c.ended.Load() == nil {
+			_ = c.flush() // what is left, or an error, is the next Write's
+		}
+	}()
+}
+
+// queue seals a record of the handshake behind what is pending: a flight goes
+// out in one write. c.out.mu is held.
+func (c *Conn) queue(t record.ContentType, b []byte) error {
+	pending, err := c.out.sealer.Seal(c.out.pending, t, b)
+	if err == nil {
+		c.out.pending = pending
+	}
+	return err
+}
+
+// Confirm does the handshake, if it is not done, and waits, on a client, for the
+// server's first record after it: the server has accepted this side by then. A refusal
+// is an *AlertError. ctx alone bounds the wait, after which the connection can be used
+// on. See Dialer.Confirm for what servers send; whoever talks to a server that sends
+// nothing by itself and gives no tickets to those who do not keep any waits in vain.
+// What the record brings is kept for Read. It may be called together with Write, and
+// returns at once where something was received.
+func (c *Conn) Confirm(ctx context.Context) error {
+	if err := c.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	if c.settings.server {
+		return nil
+	}
+	return c.confirm(ctx)
+}
+
+// confirm waits for the server's first record after the handshake.
+func (c *Conn) confirm(ctx context.Context) error {
+	defer c.deadlines.boundBy(ctx, &c.deadlines.read)()
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	for !c.confirmed && len(c.in.plain) == 0 {
+		if c.in.err != nil {
+			return c.in.err
+		}
+		if err := c.nextRecord(); err != nil {
+			if err = c.readError(err); err == os.ErrDeadlineExceeded && ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Conn) handshakeInfo(err error) HandshakeInfo {
+	info := HandshakeInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.settings.server, Duration: time.Since(c.started), Err: err}
+	if err == nil {
+		s := c.intro.state
+		info.Peer, info.CipherSuite, info.Group = c.intro.peer, s.CipherSuite, uint16(s.CurveID)
+		info.Protocol, info.HelloRetry, info.Resumed = s.NegotiatedProtocol, s.HelloRetryRequest, s.DidResume
+	}
+	return info
+}
