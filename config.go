@@ -37,6 +37,26 @@ type Config struct {
 	// raw keys, a certificate to the others.
 	Certificates []tls.Certificate
 
+	// Credentials, where it is set, stands in the place of Identity and Certificates:
+	// any number of raw keys and certificates, the most wanted first. The first is shown
+	// that the peer can check: by its kind, by the schemes in which it can sign and,
+	// as each one's rule says, by its issuers.
+	Credentials []Credential
+
+	// OwnKinds, on a client, are the kinds of credential, RawKey and X509, that it tells
+	// the server it could show, the most wanted first. Nil: those that it has.
+	OwnKinds []PeerKind
+
+	// PeerKinds are the kinds of credential, RawKey and X509, that a peer may show, the
+	// most wanted first, of those that Peers can judge. Nil: all of them, and raw keys
+	// first.
+	PeerKinds []PeerKind
+
+	// NeverAnonymous ends a client's handshake where the server asks for a credential
+	// and none of the client's suits it. Otherwise the client goes on as nobody (RFC
+	// 9846, Section 4.5.1), and the server decides. One that has none at all always does.
+	NeverAnonymous bool
+
 	// GetCertificate, on a server, is asked for the X.509 certificate of one
 	// handshake where it is set. A nil certificate falls back to Certificates.
 	GetCertificate func(ctx context.Context, hello *ClientHello) (*tls.Certificate, error)
@@ -195,6 +215,8 @@ func (c *Config) Clone() *Config {
 	}
 	d := *c
 	d.Certificates = slices.Clone(c.Certificates)
+	d.Credentials = slices.Clone(c.Credentials)
+	d.OwnKinds, d.PeerKinds = slices.Clone(c.OwnKinds), slices.Clone(c.PeerKinds)
 	d.ServerNames = slices.Clone(c.ServerNames)
 	d.NextProtos = slices.Clone(c.NextProtos)
 	d.CipherSuites = slices.Clone(c.CipherSuites)

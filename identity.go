@@ -11,6 +11,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
@@ -29,9 +30,9 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
-// An Identity is a program's own key: Ed25519 or ECDSA P-256. It prints as its
-// pin, never as the key. It does not change and may be used by many Configs at
-// the same time.
+// An Identity is a program's own key: Ed25519, ECDSA or RSA. It prints as its pin,
+// never as the key. It does not change and may be used by many Configs at the same
+// time.
 type Identity struct {
 	// It is behind a pointer, as the pointer is all that fmt prints where it
 	// asks no method: for a %p, say.
@@ -91,7 +92,7 @@ func LoadIdentity(path string) (*Identity, error) {
 
 const maxIdentityFile = 64 << 10
 
-// ParseIdentity reads a private key, Ed25519 or ECDSA P-256, in PEM: PKCS#8
+// ParseIdentity reads a private key, of the kinds of NewIdentity, in PEM: PKCS#8
 // ("PRIVATE KEY", as `mayfly keygen`, MarshalPEM and openssl genpkey write it) or
 // SEC 1 ("EC PRIVATE KEY"). Certificates and public keys beside it are passed
 // over. Encrypted keys are refused.
@@ -104,7 +105,9 @@ func ParseIdentity(pemText []byte) (*Identity, error) {
 }
 
 // NewIdentity makes an Identity of a private key, or of something that signs with
-// one: a hardware module, an agent. Its key is Ed25519 or ECDSA P-256.
+// one: a hardware module, an agent. Its key is Ed25519, ECDSA on P-256, P-384 or P-521,
+// or RSA of 2048 to 8192 bits. Not every peer that knows raw public keys knows all of
+// these: Ed25519 and P-256 are the ones to make.
 func NewIdentity(signer crypto.Signer) (*Identity, error) {
 	if signer == nil {
 		return nil, errors.New("mayfly: NewIdentity needs a key")
@@ -126,11 +129,15 @@ func NewIdentity(signer crypto.Signer) (*Identity, error) {
 			return nil, errors.New("mayfly: NewIdentity was given an Ed25519 key of the wrong length")
 		}
 	case *ecdsa.PublicKey:
-		if pub.Curve != elliptic.P256() {
-			return nil, errors.New("mayfly: an ECDSA key of an Identity is on P-256: for other curves, set Config.Certificates")
+		if c := pub.Curve; c != elliptic.P256() && c != elliptic.P384() && c != elliptic.P521() {
+			return nil, errors.New("mayfly: an ECDSA key of an Identity is on P-256, P-384 or P-521")
+		}
+	case *rsa.PublicKey:
+		if n := pub.N.BitLen(); n < minRSA || n > maxRSA {
+			return nil, errors.New("mayfly: an RSA key of an Identity has from 2048 to 8192 bits")
 		}
 	default:
-		return nil, errors.New("mayfly: the key of an Identity is Ed25519 or ECDSA P-256: for RSA, set Config.Certificates")
+		return nil, errors.New("mayfly: the key of an Identity is Ed25519, ECDSA or RSA")
 	}
 	spki, err := x509.MarshalPKIXPublicKey(pub)
 	if err != nil {
@@ -139,10 +146,17 @@ func NewIdentity(signer crypto.Signer) (*Identity, error) {
 	return &Identity{&identityKey{signer: signer, spki: spki, pin: sha256.Sum256(spki)}}, nil
 }
 
+// The RSA keys that are in use, in bits.
+const (
+	minRSA = 2048
+	maxRSA = 8192
+)
+
 // Pin returns what others write down to know this Identity by.
 func (id *Identity) Pin() Pin { return id.held().pin }
 
-// Public returns the public key: an ed25519.PublicKey or an *ecdsa.PublicKey.
+// Public returns the public key: an ed25519.PublicKey, an *ecdsa.PublicKey or an
+// *rsa.PublicKey.
 func (id *Identity) Public() crypto.PublicKey { return id.held().signer.Public() }
 
 // Sign makes an Identity a crypto.Signer, which package message signs with: digest
@@ -156,7 +170,7 @@ func (id *Identity) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts
 	}
 	sign := func() { signature, err = id.held().signer.Sign(random, digest, opts) }
 	switch id.held().signer.(type) {
-	case ed25519.PrivateKey, *ecdsa.PrivateKey:
+	case ed25519.PrivateKey, *ecdsa.PrivateKey, *rsa.PrivateKey:
 		volatile.Do(sign) // the nonce of a signature gives away the key
 	default:
 		sign() // a device's or an agent's
@@ -175,7 +189,7 @@ func (id *Identity) PublicPEM() []byte {
 // but in what NewIdentity was given.
 func (id *Identity) MarshalPEM() ([]byte, error) {
 	switch id.held().signer.(type) {
-	case ed25519.PrivateKey, *ecdsa.PrivateKey:
+	case ed25519.PrivateKey, *ecdsa.PrivateKey, *rsa.PrivateKey:
 	default:
 		return nil, errors.New("mayfly: the private key is held elsewhere and cannot be written out")
 	}
@@ -286,7 +300,7 @@ func parseIdentity(text []byte) (*Identity, error) {
 			return nil, errors.New("holds more than one private key")
 		case key != nil:
 			if id, err = NewIdentity(key); err != nil {
-				return nil, errors.New("holds a private key that is neither Ed25519 nor ECDSA P-256: for other keys, set Config.Certificates")
+				return nil, errors.New("holds a private key of an unknown kind or a size that is not in use: an Identity is Ed25519, ECDSA, or RSA from 2048 bits")
 			}
 		}
 	}
@@ -311,6 +325,8 @@ func parseBlock(block *pem.Block) (key crypto.Signer, other string, err error) {
 		parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
 	case "EC PRIVATE KEY":
 		parsed, err = x509.ParseECPrivateKey(block.Bytes)
+	case "RSA PRIVATE KEY":
+		parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	case "EC PARAMETERS":
 		return nil, "", nil // openssl ecparam writes them in front
 	case "CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE":
@@ -321,8 +337,8 @@ func parseBlock(block *pem.Block) (key crypto.Signer, other string, err error) {
 		return nil, "a certificate request and no private key", nil
 	case "OPENSSH PRIVATE KEY":
 		return nil, "", errors.New("holds a key in OpenSSH's format, not PKCS#8: `mayfly keygen` makes one of its own")
-	case "RSA PRIVATE KEY", "DSA PRIVATE KEY":
-		return nil, "", errors.New("holds a private key that is neither Ed25519 nor ECDSA P-256: for RSA, set Config.Certificates")
+	case "DSA PRIVATE KEY":
+		return nil, "", errors.New("holds a DSA key: an Identity is Ed25519, ECDSA or RSA")
 	default:
 		return nil, "something else than a private key", nil
 	}
@@ -331,11 +347,11 @@ func parseBlock(block *pem.Block) (key crypto.Signer, other string, err error) {
 		return nil, "", errors.New("holds a private key that is damaged or of an unknown kind")
 	}
 	if _, ok := parsed.(*ecdh.PrivateKey); ok { // package message's, beside the Identity's
-		return nil, "a private key that cannot sign: an Identity is Ed25519 or ECDSA P-256", nil
+		return nil, "a private key that cannot sign: an Identity is Ed25519, ECDSA or RSA", nil
 	}
 	signer, ok := parsed.(crypto.Signer)
 	if !ok {
-		return nil, "", errors.New("holds a private key that cannot sign: an Identity is Ed25519 or ECDSA P-256")
+		return nil, "", errors.New("holds a private key that cannot sign: an Identity is Ed25519, ECDSA or RSA")
 	}
 	return signer, "", nil
 }

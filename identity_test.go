@@ -85,6 +85,7 @@ Wt6+hsZCILqgBwYFK4EEACKhZANiAAS952ISl1m5wgVIc6tVE7ZxPMgZnX/hIL6K
 BMybDuC0zrNh+PifYWx/f2YTIJZb/DU=
 -----END EC PRIVATE KEY-----
 `
+	opensslP384Pin = "sha256//aQSzqYSxkJ+4opWS8ysJDJjvTpoDjOLBnHjG8mjc+b0="
 )
 
 func block(kind, body string) string {
@@ -102,6 +103,7 @@ func TestParseIdentity(t *testing.T) {
 		"Ed25519":            {opensslEd25519, opensslEd25519Pin},
 		"P-256":              {opensslP256, opensslP256Pin},
 		"SEC 1":              {opensslSEC1, opensslSEC1Pin},
+		"P-384":              {opensslP384, opensslP384Pin},
 		"with text around":   {"mine:\n" + opensslP256 + "that was it\n", opensslP256Pin},
 		"with a certificate": {certificate + opensslEd25519 + opensslEd25519Public, opensslEd25519Pin},
 	} {
@@ -134,8 +136,8 @@ func TestParseIdentity(t *testing.T) {
 		"encrypted":             {opensslEncrypted, "encrypted"},
 		"encrypted in old ways": {opensslLegacyEncrypted, "encrypted"},
 		"OpenSSH":               {block("OPENSSH PRIVATE KEY", "AAAA"), "OpenSSH"},
-		"RSA":                   {block("RSA PRIVATE KEY", "AAAA"), "Certificates"},
-		"P-384":                 {opensslP384, "Ed25519 nor ECDSA P-256"},
+		"RSA":                   {block("RSA PRIVATE KEY", "AAAA"), "damaged"},
+		"DSA":                   {block("DSA PRIVATE KEY", "AAAA"), "a DSA key"},
 		"X25519":                {opensslX25519, "cannot sign"},
 		"damaged":               {block("PRIVATE KEY", "AAAA"), "damaged"},
 		"damaged SEC 1":         {block("EC PRIVATE KEY", "AAAA"), "damaged"},
@@ -192,7 +194,7 @@ func TestLoadIdentity(t *testing.T) {
 
 func TestNewIdentity(t *testing.T) {
 	t.Parallel()
-	p384, err := ecdsa.ParseRawPrivateKey(elliptic.P384(), append(make([]byte, 47), 5))
+	p224, err := ecdsa.ParseRawPrivateKey(elliptic.P224(), append(make([]byte, 27), 5))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,10 +206,10 @@ func TestNewIdentity(t *testing.T) {
 		"nil":          {nil, "needs a key"},
 		"a nil key":    {(*ecdsa.PrivateKey)(nil), "needs a key"},
 		"half a key":   {ed25519.PrivateKey(make([]byte, 32)), "wrong length"},
-		"P-384":        {p384, "P-256"},
-		"RSA":          {big, "Config.Certificates"},
+		"P-224":        {p224, "P-256"},
+		"RSA":          {big, "2048"},
 		"half outside": {device{pub: ed25519.PublicKey{1}}, "wrong length"},
-		"nothing":      {device{}, "Ed25519 or ECDSA"},
+		"nothing":      {device{}, "Ed25519, ECDSA or RSA"},
 	} {
 		if _, err := NewIdentity(test.key); err == nil || !strings.Contains(err.Error(), test.says) || !strings.HasPrefix(err.Error(), "mayfly: ") {
 			t.Errorf("%s: %v, want a sentence with %q", name, err, test.says)

@@ -5,9 +5,6 @@
 package mayfly
 
 import (
-	"crypto"
-	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"slices"
 	"strings"
@@ -28,7 +25,9 @@ type settings struct {
 	server      bool
 	peers       peersJudge
 	credentials []*credential.Credential
-	own         []Pin // of this side's own keys
+	ownTypes    []credential.Type // that it can show
+	peerTypes   []credential.Type // that it would have; nil: those of Peers
+	own         []Pin             // of this side's own keys
 	suites      []suite.ID
 	groups      []kex.Group
 	shares      []kex.Group // nil: as the machine thinks best
@@ -126,6 +125,8 @@ func (s *settings) checkRole() error {
 		return configError("Sessions is a client's: a server gives tickets, see Tickets")
 	case !s.server && (s.TicketKeys != nil || s.Service != "" || s.Tickets.Lifetime != 0):
 		return configError("TicketKeys, Service and Tickets.Lifetime are a server's: a client sets Sessions")
+	case s.server && (s.OwnKinds != nil || s.NeverAnonymous):
+		return configError("OwnKinds and NeverAnonymous are a client's: a server shows the first of Credentials that the client can check")
 	case s.server && s.KeyShares != nil:
 		return configError("KeyShares is a client's: a server answers those that it gets")
 	case !s.server && (s.Tickets.Count < 0 || s.Tickets.Count > 0 && s.Sessions == nil):
@@ -227,59 +228,6 @@ func (s *settings) settleSchemes() error {
 	return nil
 }
 
-// settleCredentials collects what this side can show: its raw key first.
-func (s *settings) settleCredentials() error {
-	if s.Identity != nil {
-		s.credentials = append(s.credentials, s.Identity.credential())
-		s.own = append(s.own, s.Identity.Pin())
-	}
-	for i := range s.Certificates {
-		cred, err := certificateCredential(&s.Certificates[i])
-		if err != nil {
-			return err
-		}
-		s.credentials = append(s.credentials, cred)
-		s.own = append(s.own, PinOfCertificate(cred.Leaf))
-	}
-	hasAny := len(s.credentials) > 0 || s.GetCertificate != nil || s.GetClientCertificate != nil
-	switch {
-	case hasAny && takesPSKsAlone(s.Peers):
-		return configError("nobody would see the Identity or Certificates, as Peers accepts pre-shared keys alone: leave them out, or say with AnyOf who else is welcome")
-	case s.server && !hasAny && s.GetConfig == nil && !takesPSKsAlone(s.Peers):
-		return configError("a server needs a key: set Identity or Certificates, or have pre-shared keys alone (Peers: PSKs)")
-	}
-	return nil
-}
-
-// certificateCredential turns the standard type into ours.
-func certificateCredential(cert *tls.Certificate) (*credential.Credential, error) {
-	if len(cert.Certificate) == 0 {
-		return nil, configError("Certificates holds one that is empty")
-	}
-	signer, ok := cert.PrivateKey.(crypto.Signer)
-	if !ok {
-		return nil, configError("Certificates holds one whose PrivateKey cannot sign")
-	}
-	leaf := cert.Leaf
-	if leaf == nil {
-		var err error
-		if leaf, err = x509.ParseCertificate(cert.Certificate[0]); err != nil {
-			return nil, configError("Certificates holds one that cannot be parsed: " + err.Error())
-		}
-	}
-	if key, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !key.Equal(signer.Public()) {
-		return nil, configError("Certificates holds one whose PrivateKey is not that of its leaf")
-	}
-	cred := &credential.Credential{
-		Type: credential.X509, Entries: cert.Certificate, Signer: signer, Leaf: leaf,
-		OCSPResponse: cert.OCSPStaple, SCTs: cert.SignedCertificateTimestamps,
-	}
-	for _, scheme := range cert.SupportedSignatureAlgorithms {
-		cred.Schemes = append(cred.Schemes, credential.Scheme(scheme))
-	}
-	return cred, nil
-}
-
 // settlePeers decides whom to accept, and by what name.
 func (s *settings) settlePeers(host string) error {
 	peers := s.Peers
@@ -305,6 +253,9 @@ func (s *settings) settlePeers(host string) error {
 		s.ServerName = host
 	}
 	s.peers = judge
+	if _, _, types := judge.requirement(s.server); s.peerTypes != nil && len(types) > 0 && len(s.wantedTypes(types)) == 0 {
+		return configError("PeerKinds has none of the kinds of credential that Peers can judge")
+	}
 	return judge.validate(s.server, configFacts{HasIdentity: len(s.credentials) > 0 || s.GetClientCertificate != nil, ServerName: s.ServerName, Suites: s.suites})
 }
 

@@ -73,7 +73,8 @@ func (i *introduction) config() *handshake.Config {
 		ALPN:            s.NextProtos,
 		RecordSizeLimit: uint16(s.RecordSizeLimit),
 		Credentials:     s.credentials,
-		OwnTypes:        ownTypes(s),
+		OwnTypes:        s.ownTypes,
+		NeverAnonymous:  s.NeverAnonymous,
 		Verify:          i.verify,
 	}
 	if s.RecordSizeLimit != 0 {
@@ -81,6 +82,7 @@ func (i *introduction) config() *handshake.Config {
 	}
 	if s.peers != nil {
 		config.RequestPeer, config.RequirePeer, config.PeerTypes = s.peers.requirement(s.server)
+		config.PeerTypes = s.wantedTypes(config.PeerTypes)
 		if s.server {
 			config.Authorities = s.peers.authorities()
 		}
@@ -117,18 +119,6 @@ func (i *introduction) config() *handshake.Config {
 		config.Select = i.selectCredential
 	}
 	return config
-}
-
-// ownTypes are the certificate types that this side can show, its raw key first.
-func ownTypes(s *settings) []credential.Type {
-	var types []credential.Type
-	if s.Identity != nil {
-		types = append(types, credential.RawPublicKey)
-	}
-	if len(s.Certificates) > 0 || s.GetCertificate != nil || s.GetClientCertificate != nil {
-		types = append(types, credential.X509)
-	}
-	return types
 }
 
 // choose settles, on a server, which Config serves a client's hello.

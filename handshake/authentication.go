@@ -145,23 +145,32 @@ func (m *Machine) chooseCredential(r *Request) (*credential.Credential, credenti
 		}
 	}
 	var fallback *credential.Credential
+	reason := "we have no credential of a type that the peer accepts"
 	for _, t := range r.Types {
 		for _, c := range candidates {
-			scheme, ok := c.SchemeFor(r.Schemes)
-			if c.Type != t || !ok {
+			if c.Type != t {
 				continue
 			}
-			if t != credential.X509 || len(r.Authorities) == 0 || c.IssuedBy(r.Authorities) {
+			scheme, ok := c.SchemeFor(r.Schemes)
+			if !ok {
+				reason = "we have no credential that suits the peer's signature schemes"
+				continue
+			}
+			suits, standsIn := c.Suits(r.Authorities)
+			if suits {
 				return c, scheme, checkSize(c)
 			}
-			if fallback == nil {
+			reason = "we have no credential of an authority that the peer names"
+			if fallback == nil && standsIn {
 				fallback = c
 			}
 		}
 	}
-	if fallback == nil || m.role == Client {
-		// A client does not show itself to those who look for others.
-		return nil, 0, nil
+	switch {
+	case m.role == Client && m.cfg.NeverAnonymous && len(candidates) > 0, m.role == Server && fallback == nil:
+		return nil, 0, alert.New(alert.HandshakeFailure, reason)
+	case m.role == Client:
+		return nil, 0, nil // it does not show itself to those who look for others
 	}
 	scheme, _ := fallback.SchemeFor(r.Schemes)
 	return fallback, scheme, checkSize(fallback)

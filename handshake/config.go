@@ -47,6 +47,10 @@ type Config struct {
 	// Credentials are the candidates to show, by preference.
 	Credentials []*credential.Credential
 
+	// NeverAnonymous makes a client that has Credentials fail where a server asks for
+	// one and none suits it.
+	NeverAnonymous bool
+
 	// PeerSchemes are the signature schemes accepted in CertificateVerify; nil
 	// means all that credential knows.
 	PeerSchemes []credential.Scheme

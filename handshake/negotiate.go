@@ -264,9 +264,6 @@ func (m *Machine) selectCredential(s *selection, hello *wire.ClientHello) error 
 		CertificateSchemes: schemes(hello.SignatureAlgorithmsCert),
 		Authorities:        hello.CertificateAuthorities,
 	})
-	if err == nil && s.credential == nil {
-		err = alert.New(alert.HandshakeFailure, "we have no credential that suits the client")
-	}
 	return err
 }
 

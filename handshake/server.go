@@ -254,6 +254,8 @@ func (m *Machine) sendEncryptedExtensions(hello *wire.ClientHello, selected *sel
 	}
 	if m.summary.PSK == nil {
 		m.answerCertificateTypes(hello, selected, answer)
+	} else if m.summary.PSK.Kind == schedule.ResumptionBinder {
+		m.answerServerType(hello, answer)
 	}
 	if hello.Has(wire.ExtRecordSizeLimit) && m.cfg.RecordSizeLimit != 0 {
 		answer.RecordSizeLimit = m.cfg.RecordSizeLimit
@@ -278,6 +280,18 @@ func (m *Machine) answerCertificateTypes(hello *wire.ClientHello, selected *sele
 	if hello.Has(wire.ExtClientCertificateType) && selected.requestPeer {
 		t := uint8(m.clientType)
 		answer.ClientCertType = &t
+	}
+}
+
+// answerServerType tells, where a session is resumed, which type our Certificate would
+// have had: RFC 7250, Section 4.2, makes no exception. Nothing follows from it.
+func (m *Machine) answerServerType(hello *wire.ClientHello, answer *wire.EncryptedExtensions) {
+	if !hello.Has(wire.ExtServerCertificateType) {
+		return
+	}
+	if types := commonTypes(m.cfg.ownTypes(), hello.ServerCertTypes, true); len(types) > 0 {
+		t := uint8(types[0])
+		answer.ServerCertType = &t
 	}
 }
 

@@ -42,7 +42,15 @@ func (c *connection) config() (*mayfly.Config, error) {
 		return nil, err
 	}
 	for _, scheme := range f.verifyPrefs {
-		config.SignatureSchemes = append(config.SignatureSchemes, tls.SignatureScheme(scheme))
+		if !slices.Contains(schemesOfOld, scheme) {
+			config.SignatureSchemes = append(config.SignatureSchemes, tls.SignatureScheme(scheme))
+		}
+	}
+	if config.PeerKinds, err = kinds(f.acceptedPeerCertTypes); err != nil {
+		return nil, err
+	}
+	if f.acceptedPeerCertTypes == nil {
+		config.PeerKinds = []mayfly.PeerKind{mayfly.X509}
 	}
 	if f.keyUpdate {
 		config.Rekey.MinInterval = -1
@@ -51,6 +59,25 @@ func (c *connection) config() (*mayfly.Config, error) {
 		return c.serverConfig(config, psks)
 	}
 	return c.clientConfig(config, psks)
+}
+
+// schemesOfOld are the numbers of schemes that no peer may prove its key by in TLS 1.3.
+// Where the tests prefer one, they mean that nothing follows from it.
+var schemesOfOld = []int{0x0201, 0x0203, 0x0401, 0x0501, 0x0601, 0x0420, 0x0520, 0x0620, 0xff01}
+
+// kinds are the kinds of peers that have the numbers of RFC 7250.
+func kinds(types []int) (list []mayfly.PeerKind, err error) {
+	for _, t := range types {
+		switch t {
+		case 0:
+			list = append(list, mayfly.X509)
+		case 2:
+			list = append(list, mayfly.RawKey)
+		default:
+			return nil, fmt.Errorf("%w: certificates of type %d", errUnimplemented, t)
+		}
+	}
+	return list, nil
 }
 
 func (f *flags) groups(config *mayfly.Config) error {
@@ -70,6 +97,11 @@ func (c *connection) clientConfig(config *mayfly.Config, psks []*mayfly.Preshare
 	config.NextProtos = protocols(f.advertiseALPN)
 	config.Sessions = c.store.cache
 	config.KeyShares = f.shares()
+	config.NeverAnonymous = true
+	var err error
+	if config.OwnKinds, err = kinds(f.availableClientCertTypes); err != nil {
+		return nil, err
+	}
 	config.Peers = mayfly.AllOf(mayfly.InsecureAnyServer(), mayfly.Verify(c.verify))
 	if len(psks) > 0 {
 		certified := config.Peers
@@ -79,9 +111,9 @@ func (c *connection) clientConfig(config *mayfly.Config, psks []*mayfly.Preshare
 		}
 	}
 	if f.useOldClientCertCallback || f.failCertCallback || f.expect.clientCAList != "" || f.expect.peerVerifyPrefs != nil {
-		config.GetClientCertificate = c.clientCertificate(config.Certificates)
+		config.GetClientCertificate = c.clientCertificate(config.Credentials)
 		if f.useOldClientCertCallback {
-			config.Certificates = nil
+			config.Credentials = nil
 		}
 	}
 	return config, nil
@@ -105,8 +137,8 @@ func (f *flags) shares() []tls.CurveID {
 	return shares
 }
 
-// clientCertificate is a callback that chooses the first of certs.
-func (c *connection) clientCertificate(certs []tls.Certificate) func(context.Context, *mayfly.CertificateRequest) (*tls.Certificate, error) {
+// clientCertificate is a callback that chooses the first of the list.
+func (c *connection) clientCertificate(list []mayfly.Credential) func(context.Context, *mayfly.CertificateRequest) (*tls.Certificate, error) {
 	return func(_ context.Context, r *mayfly.CertificateRequest) (*tls.Certificate, error) {
 		c.request = r
 		if err := c.flags.expect.checkCertificateRequest(r); err != nil {
@@ -115,8 +147,8 @@ func (c *connection) clientCertificate(certs []tls.Certificate) func(context.Con
 		switch {
 		case c.flags.failCertCallback:
 			return nil, errFailedCallback
-		case c.flags.useOldClientCertCallback && len(certs) > 0:
-			return &certs[0], nil
+		case c.flags.useOldClientCertCallback && len(list) > 0:
+			return list[0].Certificate, nil
 		}
 		return nil, nil
 	}
@@ -142,7 +174,7 @@ func (c *connection) serverConfig(config *mayfly.Config, psks []*mayfly.Preshare
 	}
 	if len(psks) > 0 {
 		config.Peers = mayfly.PSKs(psks...)
-		if config.Identity != nil || len(config.Certificates) > 0 {
+		if len(config.Credentials) > 0 {
 			config.Peers = mayfly.AnyOf(config.Peers, mayfly.NoClientAuth())
 		}
 	}

@@ -29,13 +29,9 @@ func (w witness) Sign(random io.Reader, digest []byte, opts crypto.SignerOpts) (
 	return w.Signer.Sign(random, digest, opts)
 }
 
-// install puts the credentials into a Config, and returns those of pre-shared keys.
+// install puts the credentials into a Config, the one that is not numbered last, and
+// returns those of pre-shared keys.
 func (c *connection) install(config *mayfly.Config) (psks []*mayfly.PresharedKey, err error) {
-	if f := c.flags; f.defaultCredential.keyFile != "" {
-		if err := c.installOne(config, &f.defaultCredential, -1); err != nil {
-			return nil, err
-		}
-	}
 	for i := range c.flags.credentials {
 		cred := &c.flags.credentials[i]
 		if cred.kind == "psk" {
@@ -51,6 +47,9 @@ func (c *connection) install(config *mayfly.Config) (psks []*mayfly.PresharedKey
 			return nil, err
 		}
 	}
+	if f := c.flags; f.defaultCredential.keyFile != "" {
+		return psks, c.installOne(config, &f.defaultCredential, -1)
+	}
 	return psks, nil
 }
 
@@ -60,18 +59,17 @@ func (c *connection) installOne(config *mayfly.Config, cred *credential, number 
 		return err
 	}
 	signer := witness{key, number, &c.selected}
+	var schemes []tls.SignatureScheme
+	for _, scheme := range cred.signingPrefs {
+		schemes = append(schemes, tls.SignatureScheme(scheme))
+	}
 	if cred.kind == "rpk" {
-		if config.Identity != nil {
-			return fmt.Errorf("%w: more than one raw key", errUnimplemented)
-		}
-		config.Identity, err = mayfly.NewIdentity(signer)
+		identity, err := mayfly.NewIdentity(signer)
 		if err != nil {
 			return fmt.Errorf("%w: %w", errUnimplemented, err)
 		}
+		config.Credentials = append(config.Credentials, mayfly.Credential{Identity: identity, SignatureSchemes: schemes})
 		return nil
-	}
-	if cred.mustMatchIssuer {
-		return fmt.Errorf("%w: must-match-issuer", errUnimplemented)
 	}
 	cert, err := cred.certificate(signer)
 	if err != nil {
@@ -80,7 +78,11 @@ func (c *connection) installOne(config *mayfly.Config, cred *credential, number 
 	if c.flags.useOCSPCallback && c.flags.declineOCSPCallback {
 		cert.OCSPStaple = nil
 	}
-	config.Certificates = append(config.Certificates, *cert)
+	issuers := mayfly.IgnoreIssuers
+	if cred.mustMatchIssuer {
+		issuers = mayfly.RequireIssuers
+	}
+	config.Credentials = append(config.Credentials, mayfly.Credential{Certificate: cert, SignatureSchemes: schemes, Issuers: issuers})
 	return nil
 }
 
@@ -91,9 +93,6 @@ func (cred *credential) certificate(signer crypto.Signer) (*tls.Certificate, err
 		return nil, err
 	}
 	cert := &tls.Certificate{Certificate: chain, PrivateKey: signer, OCSPStaple: cred.ocspResponse}
-	for _, scheme := range cred.signingPrefs {
-		cert.SupportedSignatureAlgorithms = append(cert.SupportedSignatureAlgorithms, tls.SignatureScheme(scheme))
-	}
 	if cred.scts != nil {
 		cert.SignedCertificateTimestamps, err = splitSCTs(cred.scts)
 	}

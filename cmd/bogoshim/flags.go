@@ -39,6 +39,7 @@ type flags struct {
 	failEarlyCallback        bool
 	failCertCallback         bool
 	hostName                 string
+	availableClientCertTypes []int
 	useOCSPCallback          bool
 	setOCSPInCallback        bool
 	declineOCSPCallback      bool
@@ -53,6 +54,7 @@ type flags struct {
 	reverifyOnResume            bool
 	useClientCAList             string
 	verifyPrefs                 []int
+	acceptedPeerCertTypes       []int
 	enableOCSPStapling          bool
 	enableSCT                   bool
 

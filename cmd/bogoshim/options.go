@@ -54,6 +54,8 @@ func options() map[string]option {
 		"reverify-on-resume":             boolean(func(f *flags) *bool { return &f.reverifyOnResume }),
 		"use-client-ca-list":             text(func(f *flags) *string { return &f.useClientCAList }),
 		"verify-prefs":                   numbers(func(f *flags) *[]int { return &f.verifyPrefs }),
+		"accepted-peer-cert-types":       numbers(func(f *flags) *[]int { return &f.acceptedPeerCertTypes }),
+		"available-client-cert-types":    numbers(func(f *flags) *[]int { return &f.availableClientCertTypes }),
 		"enable-ocsp-stapling":           boolean(func(f *flags) *bool { return &f.enableOCSPStapling }),
 		"enable-signed-cert-timestamps":  boolean(func(f *flags) *bool { return &f.enableSCT }),
 

@@ -30,6 +30,29 @@ type Credential struct {
 	Signer  crypto.Signer
 	Schemes []Scheme          // in order of preference; nil: all that the key can sign
 	Leaf    *x509.Certificate // the first of Entries, parsed; nil for a raw public key
+	Issuers IssuerRule
+}
+
+// An IssuerRule says what the authorities that a peer names are to a certificate.
+type IssuerRule uint8
+
+// The rules about issuers.
+const (
+	PreferIssuers  IssuerRule = iota // it goes first where the peer names its issuer
+	IgnoreIssuers                    // they are nothing to it
+	RequireIssuers                   // it is for peers that name its issuer
+)
+
+// Suits reports whether the credential is for a peer that names these authorities, and
+// whether it may stand in where none is.
+func (c *Credential) Suits(authorities [][]byte) (suits, fallback bool) {
+	switch {
+	case c.Type != X509, c.Issuers == IgnoreIssuers, c.IssuedBy(authorities):
+		return true, true
+	case c.Issuers == RequireIssuers:
+		return false, false
+	}
+	return len(authorities) == 0, true
 }
 
 // SchemeFor returns the first of the credential's schemes that the peer accepts.

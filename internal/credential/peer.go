@@ -74,7 +74,8 @@ func ParsePeer(t Type, entries [][]byte) (*Peer, error) {
 // Pin returns the SHA-256 of the SubjectPublicKeyInfo.
 func (p *Peer) Pin() [32]byte { return sha256.Sum256(p.SPKI) }
 
-// parseRawKey reads a raw public key (RFC 7250): Ed25519 or ECDSA P-256.
+// parseRawKey reads a raw public key (RFC 7250). One that cannot be parsed is no
+// certificate that is corrupt, but a message that is (RFC 9846, Section 6.2).
 func parseRawKey(entries [][]byte) (*Peer, error) {
 	if len(entries) > 1 {
 		return nil, alert.New(alert.IllegalParameter, "the peer showed more than one raw public key")
@@ -82,16 +83,7 @@ func parseRawKey(entries [][]byte) (*Peer, error) {
 	spki := entries[0]
 	key, err := x509.ParsePKIXPublicKey(spki)
 	if err != nil {
-		return nil, alert.Wrap(alert.BadCertificate, "the peer's raw public key was refused", veiled{"it cannot be parsed", err})
-	}
-	switch key := key.(type) {
-	case ed25519.PublicKey:
-	case *ecdsa.PublicKey:
-		if key.Curve != elliptic.P256() {
-			return nil, alert.New(alert.UnsupportedCertificate, "the peer's raw public key is on another curve than P-256")
-		}
-	default:
-		return nil, alert.New(alert.UnsupportedCertificate, "the peer's raw public key is neither Ed25519 nor ECDSA P-256")
+		return nil, alert.Wrap(alert.DecodeError, "the peer's raw public key was refused", veiled{"it cannot be parsed", err})
 	}
 	if err := checkKey(key); err != nil {
 		return nil, err
@@ -117,11 +109,15 @@ func canonical(spki []byte, key crypto.PublicKey) bool {
 		point, ok := bytes.CutPrefix(spki, []byte(ed25519Prefix))
 		return ok && bytes.Equal(point, key)
 	case *ecdsa.PublicKey:
+		if key.Curve != elliptic.P256() {
+			break
+		}
 		encoded, err := key.Bytes()
 		point, ok := bytes.CutPrefix(spki, []byte(p256Prefix))
 		return err == nil && ok && bytes.Equal(point, encoded)
 	}
-	return false
+	encoded, err := x509.MarshalPKIXPublicKey(key)
+	return err == nil && bytes.Equal(spki, encoded)
 }
 
 // parseChain reads an X.509 chain. Of the certificates behind the leaf, which

@@ -73,15 +73,17 @@ func TestParseRawKey(t *testing.T) {
 		{"Ed25519", [][]byte{good}, 0},
 		{"P-256", [][]byte{spkiOf(t, ecKey(t, elliptic.P256(), 5).Public())}, 0},
 		{"none", nil, alert.DecodeError},
-		{"empty", [][]byte{{}}, alert.BadCertificate},
+		{"empty", [][]byte{{}}, alert.DecodeError},
 		{"two", [][]byte{good, good}, alert.IllegalParameter},
-		{"cut", [][]byte{good[:len(good)-1]}, alert.BadCertificate},
-		{"with more behind it", [][]byte{append(slices.Clone(good), 0)}, alert.BadCertificate},
-		{"with parameters", [][]byte{withNull}, alert.BadCertificate},
-		{"with a length that is not DER", [][]byte{longLength}, alert.BadCertificate},
-		{"a certificate", [][]byte{issue(t, nil).Raw}, alert.BadCertificate},
-		{"P-384", [][]byte{spkiOf(t, ecKey(t, elliptic.P384(), 5).Public())}, alert.UnsupportedCertificate},
-		{"RSA", [][]byte{spkiOf(t, bigRSA(2048))}, alert.UnsupportedCertificate},
+		{"cut", [][]byte{good[:len(good)-1]}, alert.DecodeError},
+		{"with more behind it", [][]byte{append(slices.Clone(good), 0)}, alert.DecodeError},
+		{"with parameters", [][]byte{withNull}, alert.DecodeError},
+		{"with a length that is not DER", [][]byte{longLength}, alert.DecodeError},
+		{"a certificate", [][]byte{issue(t, nil).Raw}, alert.DecodeError},
+		{"P-384", [][]byte{spkiOf(t, ecKey(t, elliptic.P384(), 5).Public())}, 0},
+		{"RSA", [][]byte{spkiOf(t, bigRSA(2048))}, 0},
+		{"RSA of 2047 bits", [][]byte{spkiOf(t, bigRSA(2047))}, alert.UnsupportedCertificate},
+		{"RSA of 8200 bits", [][]byte{spkiOf(t, bigRSA(8200))}, alert.UnsupportedCertificate},
 		{"X25519", [][]byte{spkiOf(t, x25519)}, alert.UnsupportedCertificate},
 		{"low order", [][]byte{spkiOf(t, ed25519.PublicKey(make([]byte, 32)))}, alert.BadCertificate},
 	} {
@@ -114,12 +116,11 @@ func FuzzCanonical(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if k, ok := key.(*ecdsa.PublicKey); ok && k.Curve != elliptic.P256() {
-			return
-		}
 		if _, ok := key.(ed25519.PublicKey); !ok {
 			if _, ok := key.(*ecdsa.PublicKey); !ok {
-				return
+				if _, ok := key.(*rsa.PublicKey); !ok {
+					return
+				}
 			}
 		}
 		want, err := x509.MarshalPKIXPublicKey(key)
