@@ -305,7 +305,10 @@ func parseKey(text []byte) (*Key, error) {
 	for _, a := range held.private {
 		for _, cert := range certificates {
 			if key, err := agreementKey(cert); err == nil && key.Equal(a.key.PublicKey()) {
-				a.ids = append(a.ids, certificateID(cert), cms.Recipient{KeyID: cert.SubjectKeyId})
+				a.ids = append(a.ids, certificateID(cert))
+				if len(cert.SubjectKeyId) > 0 {
+					a.ids = append(a.ids, cms.Recipient{KeyID: cert.SubjectKeyId})
+				}
 			}
 		}
 	}

@@ -225,6 +225,10 @@ func TestSpoolIsSealed(t *testing.T) {
 			t.Fatal(err)
 		}
 		found++
+		to, _ := os.Readlink(l)
+		if info, err := os.Stat(l); err != nil || info.Mode() != 0o600 || !strings.HasSuffix(to, "(deleted)") {
+			t.Errorf("%s: %v, %v", to, info.Mode(), err)
+		}
 		if len(b) == 0 || bytes.Contains(b, []byte("in the clear")) {
 			t.Errorf("the spool holds %d bytes, and the content", len(b))
 		}

@@ -50,6 +50,7 @@ type spool struct {
 
 	buf  []byte
 	file *os.File // nil: all is in buf
+	name string   // of the file, while it has one
 	n    int64    // bytes kept
 	end  error    // of r
 }
@@ -98,20 +99,22 @@ func (s *spool) keep(p []byte) error {
 		if err != nil {
 			return err
 		}
-		_ = os.Remove(file.Name()) // where a file that is open can be removed
 		s.file = file
+		if os.Remove(file.Name()) != nil { // an open file cannot be removed everywhere
+			s.name = file.Name()
+		}
 		if _, err := file.Write(s.buf); err != nil {
 			return err
 		}
 		s.buf = nil
 	}
-	s.n += int64(len(p))
 	if s.file == nil {
 		s.buf = append(s.buf, p...)
-		return nil
+	} else if _, err := s.file.Write(p); err != nil {
+		return err
 	}
-	_, err := s.file.Write(p)
-	return err
+	s.n += int64(len(p))
+	return nil
 }
 
 func (s *spool) close() {
@@ -121,8 +124,10 @@ func (s *spool) close() {
 	s.buf, s.n = nil, 0
 	if s.file != nil {
 		_ = s.file.Close()
-		_ = os.Remove(s.file.Name())
 		s.file = nil
+		if s.name != "" {
+			_ = os.Remove(s.name)
+		}
 	}
 	s.end = os.ErrClosed
 }

@@ -31,7 +31,8 @@ type Signature struct {
 	Key crypto.PublicKey
 
 	// Certificate is the signer's; an Identity has signed its own. Others that came
-	// with the message are in Certificates, in no order. Nobody has verified any.
+	// with the message are in Certificates, in no order, but those with RSA keys of more
+	// than 8192 bits, which are costly. Nobody has verified any.
 	Certificate  *x509.Certificate
 	Certificates []*x509.Certificate
 
@@ -75,7 +76,10 @@ func SignedUnder(roots *x509.CertPool, at time.Time) func(*Signature) error {
 	}
 }
 
-const maxCertificates = 10 // in one message
+const (
+	maxCertificates = 10   // in one message
+	maxRSA          = 8192 // bits of a key that certificates are verified with
+)
 
 // verify reads a SignedData, verifies its signature, and returns a source of what is
 // signed. The source must be one that does not change, or whose changes are errors.
@@ -169,9 +173,11 @@ func findSigner(signed *cms.Signed, signer *cms.Signer) (*Signature, error) {
 		if err != nil {
 			continue
 		}
-		byID := signer.KeyID != nil && bytes.Equal(signer.KeyID, cert.SubjectKeyId)
+		byID := len(signer.KeyID) > 0 && bytes.Equal(signer.KeyID, cert.SubjectKeyId)
 		if s.Certificate != nil || !byID && !signer.Recipient.Equal(certificateID(cert)) {
-			s.Certificates = append(s.Certificates, cert)
+			if key, ok := cert.PublicKey.(*rsa.PublicKey); !ok || key.N.BitLen() <= maxRSA {
+				s.Certificates = append(s.Certificates, cert)
+			}
 			continue
 		}
 		peer, err := credential.ParsePeer(credential.X509, [][]byte{der})

@@ -41,30 +41,54 @@ func openAge(r io.Reader, k *message.Key) (io.Reader, error) {
 	if err != nil {
 		return nil, message.ErrNotForKey
 	}
-	plain, err := age.Decrypt(r, id)
+	raw := &errorKeeper{r: r}
+	plain, err := age.Decrypt(raw, id)
 	var none *age.NoIdentityMatchError
 	switch {
 	case errors.As(err, &none):
 		return nil, message.ErrNotForKey
-	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
-		return nil, message.ErrTruncated
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", message.ErrDamaged, err)
+		return nil, raw.because(err, message.ErrDamaged)
 	}
-	return &ageReader{plain}, nil
+	return &ageReader{raw, plain}, nil
 }
 
-// An ageReader has package message's errors.
-type ageReader struct{ r io.Reader }
+// An ageReader has package message's errors: those of age quote what they have read.
+type ageReader struct {
+	raw   *errorKeeper
+	plain io.Reader
+}
 
 func (a *ageReader) Read(p []byte) (int, error) {
-	n, err := a.r.Read(p)
-	switch {
-	case err == nil || err == io.EOF:
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		err = message.ErrTruncated
-	default:
-		err = message.ErrNotAuthentic
+	n, err := a.plain.Read(p)
+	if err != nil && err != io.EOF {
+		err = a.raw.because(err, message.ErrNotAuthentic)
 	}
 	return n, err
+}
+
+// An errorKeeper remembers why a file could not be read.
+type errorKeeper struct {
+	r   io.Reader
+	err error
+}
+
+func (k *errorKeeper) Read(p []byte) (int, error) {
+	n, err := k.r.Read(p)
+	if err != nil && err != io.EOF {
+		k.err = err
+	}
+	return n, err
+}
+
+// because says what was the matter where age returned an error: with the file, or what
+// is in it.
+func (k *errorKeeper) because(err, otherwise error) error {
+	switch {
+	case k.err != nil:
+		return k.err
+	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
+		return message.ErrTruncated
+	}
+	return otherwise
 }

@@ -15,6 +15,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"io"
 	"math/big"
 	"os"
 	"os/exec"
@@ -22,6 +23,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/message"
@@ -299,6 +301,44 @@ func TestOutput(t *testing.T) {
 	m.want(0, "", "open", "-i", m.key, "-o", m.file("in and out"), m.file("in and out"))
 	m.same("in and out")
 	m.absent("none")
+}
+
+// TestAgeErrors says what is the matter with a file, and quotes none of it.
+func TestAgeErrors(t *testing.T) {
+	t.Parallel()
+	m := newMailbox(t)
+	k, err := message.LoadKey(m.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	m.want(0, "", "seal", "--age", "-r", m.receiver, "-o", m.file("sealed"), m.file("plain"))
+	sealed, err := os.ReadFile(m.file("sealed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, v := range map[string]struct {
+		r    io.Reader
+		want error
+	}{
+		"stanza":    {strings.NewReader(ageIntro + "-> evil evil\nevil!\n--- evil\n"), message.ErrDamaged},
+		"long":      {strings.NewReader(ageIntro + "-> " + strings.Repeat("evil ", 1<<20)), message.ErrDamaged},
+		"crowd":     {strings.NewReader(ageIntro + strings.Repeat("-> evil\n\n", 2000) + "--- evil\n"), message.ErrDamaged},
+		"no end":    {strings.NewReader(ageIntro), message.ErrTruncated},
+		"header":    {io.MultiReader(strings.NewReader(ageIntro+"-> x"), iotest.ErrReader(broken)), broken},
+		"chunk":     {io.MultiReader(bytes.NewReader(sealed[:len(sealed)/2]), iotest.ErrReader(broken)), broken},
+		"cut":       {bytes.NewReader(sealed[:len(sealed)/2]), message.ErrNotAuthentic},
+		"last byte": {bytes.NewReader(sealed[:len(sealed)-1]), message.ErrNotAuthentic},
+		"more":      {io.MultiReader(bytes.NewReader(sealed), strings.NewReader("x")), message.ErrNotAuthentic},
+	} {
+		r, err := openAge(v.r, k)
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+		}
+		if !errors.Is(err, v.want) || strings.Contains(err.Error(), "evil") {
+			t.Errorf("%s: %.100v", name, err)
+		}
+	}
 }
 
 // TestAge exchanges files with the age tool.

@@ -105,6 +105,9 @@ func TestAgainstAEAD(t *testing.T) {
 		}
 		lengths = append(lengths, n)
 	}
+	for range 30 {
+		lengths = append(lengths, random2(random, 4*PartSize))
+	}
 	for alg, newAEAD := range algorithms() {
 		for i, n := range lengths {
 			key, nonce, aad, plain := fill(alg.KeyLen()), fill(NonceLen), fill(i%67), fill(n)
