@@ -8,7 +8,7 @@ SOAKTIME ?= 5m
 CORE = ./record ./transcript ./handshake ./internal/...
 
 # The modules beside this one, which need what it does not.
-MODULES = bench vectors contrib/grpc
+MODULES = bench vectors contrib/grpc contrib/redis
 
 .PHONY: all demo test race memscan secret interop check lint vuln cover bench fuzz soak peers modules bogo
 

@@ -26,7 +26,8 @@ type ReplayGuard interface {
 	Admit(ctx context.Context, use EarlyUse) (bool, error)
 }
 
-// An EarlyUse is an attempt to send early data under a ticket.
+// An EarlyUse is an attempt to send early data under a ticket, or, for
+// TicketPolicy.Once, to resume with one.
 type EarlyUse struct {
 	Token  [32]byte  // stands for the ticket
 	Issued time.Time // when the ticket was made

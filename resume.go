@@ -242,16 +242,37 @@ func (i *introduction) ticketSealers() []*SealingKey {
 
 // judgeSession asks the present Peers about the peer of a session. On a server,
 // whatever speaks against it leads to a full handshake.
-func (i *introduction) judgeSession(s *session) (bool, error) {
+func (i *introduction) judgeSession(s *session, ticket []byte) (bool, error) {
 	peer, err := s.state.Peer()
 	if err == nil {
 		err = i.judge(peer, nil, true)
 	}
-	if err == nil || !i.settings.server {
+	if !i.settings.server {
 		return err == nil, err
+	}
+	if err == nil && i.firstUse(s, ticket) {
+		return true, nil
 	}
 	i.peer = Peer{}
 	return false, nil
+}
+
+// firstUse reports whether a ticket may be used, for all that TicketPolicy.Once says.
+func (i *introduction) firstUse(s *session, ticket []byte) bool {
+	guard := i.settings.tickets.Once
+	if guard == nil {
+		return true
+	}
+	// Early data has another token, so that both can go by one guard.
+	use := EarlyUse{
+		Token:  sha256.Sum256(append([]byte("once "), ticket...)),
+		Issued: s.state.Issued, Now: i.settings.now(), Until: s.state.Issued.Add(s.state.Lifetime),
+	}
+	first, err := ask(i.ctx, i.settings.waiting, func(ctx context.Context) (bool, error) { return guard.Admit(ctx, use) }, func(bool) {})
+	if err != nil {
+		i.sessionError("once", err)
+	}
+	return err == nil && first
 }
 
 // wantedTickets is how many tickets a client gets that asks for some, or does not say.

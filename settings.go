@@ -151,6 +151,9 @@ func (s *settings) checkNumbers() error {
 	if t := s.Tickets; t.Lifetime < 0 || t.Lifetime > resumption.MaxLifetime || t.MaxAge < 0 {
 		return configError("Tickets: Lifetime is up to seven days, and neither it nor MaxAge is negative")
 	}
+	if _, ok := s.Tickets.Once.(*memoryGuard); ok {
+		return configError("Tickets.Once: NewReplayGuard remembers for seconds, and tickets live for hours: set a guard that remembers until EarlyUse.Until")
+	}
 	if s.MaxLifetime < 0 {
 		return configError("MaxLifetime cannot be negative: leave it zero for no limit")
 	}

@@ -191,6 +191,16 @@ type TicketPolicy struct {
 	// resumed, by one ticket after the other. It holds for a client too. Zero: seven
 	// days.
 	MaxAge time.Duration
+
+	// Once, on a server, sees to it that a ticket is resumed with once, which stops
+	// whoever watches from telling that two connections are the same client's, and
+	// whoever has stolen a session from using it beside its owner. It is asked when
+	// the client has proved that it holds the session and Peers has accepted it, and
+	// waited for no longer than a second: where it says no, or fails, a full handshake
+	// follows. Servers that share TicketKeys must share it. It must remember until
+	// EarlyUse.Until, for as long as a ticket lives; NewReplayGuard's does not, and is
+	// refused. Nil: a ticket may be used again until it expires.
+	Once ReplayGuard
 }
 
 func (p TicketPolicy) withDefaults() TicketPolicy {

@@ -144,7 +144,7 @@ type RekeyInfo struct {
 // SessionErrorInfo is what Trace.SessionError is told.
 type SessionErrorInfo struct {
 	RemoteAddr net.Addr
-	Action     string // "take" or "put" a session, ask for "keys", "seal" a ticket
+	Action     string // "take" or "put" a session, ask for "keys", "seal" a ticket, use it "once"
 	Err        error
 }
 

@@ -240,7 +240,7 @@ func (i *introduction) findOffer(offer handshake.Offer) (*handshake.PSK, error) 
 func (i *introduction) judgePSK(psk *handshake.PSK) (bool, error) {
 	switch origin := psk.Origin.(type) {
 	case *session:
-		return i.judgeSession(origin)
+		return i.judgeSession(origin, psk.Identity)
 	case *usedKey:
 		return true, i.judgePresharedKey(origin)
 	}

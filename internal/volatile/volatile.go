@@ -34,7 +34,10 @@ type Secret struct {
 
 type memory struct{ b []byte }
 
-// New returns a Secret of n zero bytes.
+// New returns a Secret of n zero bytes. Inlined, small ones could come to lie on the
+// caller's stack, which the runtime copies when it moves that.
+//
+//go:noinline
 func New(n int) *Secret { return Take(make([]byte, n)) }
 
 // Take makes b a Secret, without a copy. The caller gives up b and all of its
