@@ -90,6 +90,25 @@ func TestKeyShares(t *testing.T) {
 	}
 }
 
+// TestSuiteOfClient shows that a server goes by what a client has hardware for, where
+// nobody has said which suites to prefer.
+func TestSuiteOfClient(t *testing.T) {
+	t.Parallel()
+	for _, said := range []bool{false, true} {
+		cc, sc := mayflytest.Configs(t)
+		cc.CipherSuites = []uint16{tls.TLS_CHACHA20_POLY1305_SHA256, tls.TLS_AES_128_GCM_SHA256}
+		want := tls.TLS_CHACHA20_POLY1305_SHA256
+		if said {
+			sc.CipherSuites = []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_CHACHA20_POLY1305_SHA256}
+			want = tls.TLS_AES_128_GCM_SHA256
+		}
+		c, _, clientErr, serverErr := shake(t, cc, sc)
+		if clientErr != nil || serverErr != nil || c.ConnectionState().CipherSuite != want {
+			t.Errorf("%v: %v; %v; %x", said, clientErr, serverErr, c.ConnectionState().CipherSuite)
+		}
+	}
+}
+
 // TestSignatureSchemes shows that a peer signs by a scheme that was asked for, and that
 // both sides know by which, in the connection and in those that resume it.
 func TestSignatureSchemes(t *testing.T) {

@@ -77,6 +77,9 @@ func (i *introduction) config() *handshake.Config {
 		NeverAnonymous:  s.NeverAnonymous,
 		Verify:          i.verify,
 	}
+	if s.CipherSuites == nil {
+		config.Suites = nil // so that a server heeds what the client has hardware for
+	}
 	if s.RecordSizeLimit != 0 {
 		config.RecordSizeLimit++ // the limit counts the content type, RFC 8449, Section 4
 	}

@@ -291,7 +291,7 @@ func joinSCTs(scts [][]byte) []byte {
 // splitSCTs is the reverse of joinSCTs.
 func splitSCTs(list []byte) (scts [][]byte, err error) {
 	rest, ok := prefixed(&list)
-	if !ok || len(list) > 0 {
+	if !ok || len(list) > 0 || len(rest) == 0 {
 		return nil, fmt.Errorf("bogoshim: a malformed list of timestamps")
 	}
 	for len(rest) > 0 {

@@ -17,6 +17,9 @@ import (
 // maxEarlyData is how much early data the tests expect a server to take.
 const maxEarlyData = 14336
 
+// errFailedOCSP is what a callback for OCSP says where it is to fail.
+var errFailedOCSP = &mayfly.AlertError{Code: badCertificateStatusResponse, Reason: "the test fails the callback for OCSP"}
+
 // errFailedCallback is what a callback for certificates says where it is to fail.
 var errFailedCallback = &mayfly.AlertError{Code: internalError, Reason: "the test fails the callback for certificates"}
 
@@ -41,7 +44,11 @@ func (c *connection) config() (*mayfly.Config, error) {
 	if err := f.groups(config); err != nil {
 		return nil, err
 	}
-	for _, scheme := range f.verifyPrefs {
+	prefs := f.verifyPrefs
+	if prefs == nil {
+		prefs = defaultSchemes
+	}
+	for _, scheme := range prefs {
 		if !slices.Contains(schemesOfOld, scheme) {
 			config.SignatureSchemes = append(config.SignatureSchemes, tls.SignatureScheme(scheme))
 		}
@@ -60,6 +67,9 @@ func (c *connection) config() (*mayfly.Config, error) {
 	}
 	return c.clientConfig(config, psks)
 }
+
+// defaultSchemes are what the tests suppose that a library accepts: those of BoringSSL.
+var defaultSchemes = []int{0x0403, 0x0804, 0x0503, 0x0805, 0x0806}
 
 // schemesOfOld are the numbers of schemes that no peer may prove its key by in TLS 1.3.
 // Where the tests prefer one, they mean that nothing follows from it.
@@ -183,6 +193,11 @@ func (c *connection) serverConfig(config *mayfly.Config, psks []*mayfly.Preshare
 			return nil, errFailedCallback
 		}
 	}
+	if f.useOCSPCallback && f.failOCSPCallback {
+		config.GetCertificate = func(context.Context, *mayfly.ClientHello) (*tls.Certificate, error) {
+			return nil, errFailedOCSP
+		}
+	}
 	return &mayfly.Config{
 		GetConfig:        c.chooseConfig(config),
 		HandshakeTimeout: config.HandshakeTimeout,
@@ -207,6 +222,8 @@ func (c *connection) chooseConfig(config *mayfly.Config) func(context.Context, *
 		case f.declineALPN || len(hello.NextProtos) == 0:
 		case f.rejectALPN:
 			config.NextProtos = []string{"none of the client's"}
+		case f.selectEmptyALPN:
+			config.NextProtos = []string{""}
 		case f.selectALPN != "":
 			config.NextProtos = []string{f.selectALPN}
 		}
@@ -224,11 +241,12 @@ func (c *connection) verify(_ context.Context, p mayfly.Peer) error {
 		f = c.retry
 	}
 	c.judged++
+	insists := f.verifyPeer || f.requireAnyClientCertificate || p.Kind == mayfly.RawKey
 	if p.Resumed && !f.reverifyOnResume {
 		return nil
 	}
 	c.shim.refused = f.verifyFail
-	if f.verifyFail && (f.verifyPeer || f.requireAnyClientCertificate) {
+	if f.verifyFail && insists {
 		return f.refusal()
 	}
 	return nil
@@ -258,7 +276,7 @@ func (c *connection) verifyConnection(state tls.ConnectionState) error {
 		return unexpected("the OCSP response, while the peer is judged", "absent", "there")
 	}
 	if !c.flags.server && c.flags.useOCSPCallback && c.flags.failOCSPCallback {
-		return &mayfly.AlertError{Code: badCertificateStatusResponse, Reason: "the test fails the callback for OCSP"}
+		return errFailedOCSP
 	}
 	return nil
 }

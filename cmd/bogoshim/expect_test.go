@@ -200,8 +200,8 @@ func (s *stage) peers(t *testing.T) {
 
 	raw := mayfly.Config{Identity: s.identity, Peers: mayfly.NoClientAuth()}
 	hash, wrong := s.identity.Pin(), sha256.Sum256(nil)
-	s.add("expect-peer-rpk-sha256", "", []peer{ourServer(&raw)}, "-accepted-peer-cert-types", "2", "-expect-no-session", "-expect-peer-rpk-sha256", b64(string(hash[:])))
-	s.add("expect-peer-rpk-sha256", "the hash of the peer's raw key", []peer{ourServer(&raw)}, "-accepted-peer-cert-types", "2", "-expect-no-session", "-expect-peer-rpk-sha256", b64(string(wrong[:])))
+	s.add("expect-peer-rpk-sha256", "", []peer{ourServer(&raw)}, "-verify-prefs", "2055", "-accepted-peer-cert-types", "2", "-expect-no-session", "-expect-peer-rpk-sha256", b64(string(hash[:])))
+	s.add("expect-peer-rpk-sha256", "the hash of the peer's raw key", []peer{ourServer(&raw)}, "-verify-prefs", "2055", "-accepted-peer-cert-types", "2", "-expect-no-session", "-expect-peer-rpk-sha256", b64(string(wrong[:])))
 	s.asClient("expect-peer-rpk-sha256", "the peer's certificate is there", &tls.Config{}, "-expect-peer-rpk-sha256", b64(string(hash[:])))
 	s.asClient("expect-peer-certificate-type", "", &tls.Config{}, "-expect-peer-certificate-type", "0")
 	s.asClient("expect-peer-certificate-type", "the type of the peer's certificate", &tls.Config{}, "-expect-peer-certificate-type", "2")

@@ -68,6 +68,7 @@ type flags struct {
 	serverGroupsHint          []int
 	serverPreference          bool
 	advertiseALPN, selectALPN string
+	selectEmptyALPN           bool
 	declineALPN, rejectALPN   bool
 	selectNextProto           string
 	noTicket                  bool

@@ -73,6 +73,7 @@ func options() map[string]option {
 		"server-preference":            boolean(func(f *flags) *bool { return &f.serverPreference }),
 		"advertise-alpn":               text(func(f *flags) *string { return &f.advertiseALPN }),
 		"select-alpn":                  text(func(f *flags) *string { return &f.selectALPN }),
+		"select-empty-alpn":            boolean(func(f *flags) *bool { return &f.selectEmptyALPN }),
 		"decline-alpn":                 boolean(func(f *flags) *bool { return &f.declineALPN }),
 		"reject-alpn":                  boolean(func(f *flags) *bool { return &f.rejectALPN }),
 		"select-next-proto":            text(func(f *flags) *string { return &f.selectNextProto }),
