@@ -93,11 +93,13 @@ func (i *introduction) acceptEarly(psk *handshake.PSK) bool {
 	if !ok || guard == nil || !i.wantsEarly {
 		return false
 	}
+	i.earlyRefusal = EarlyDataTicketAge
 	issued, expected := origin.times()
 	now := i.settings.now()
 	if skew := now.Sub(expected); skew > freshness || skew < -freshness {
 		return false // RFC 9846, Section 8.3
 	}
+	i.earlyRefusal = EarlyDataReplayed
 	first, err := guard.Admit(i.ctx, EarlyUse{
 		Token: sha256.Sum256(psk.Identity), Issued: issued, Now: now, Until: expected.Add(freshness),
 	})

@@ -28,6 +28,7 @@ import (
 type session struct {
 	state    *resumption.State // its secret is the machine's
 	expected time.Time         // by the client's account of the ticket's age, on a server
+	skew     time.Duration     // how much older that account makes the ticket
 }
 
 // times returns when the session's ticket was made, and when, by the client's account
@@ -207,9 +208,10 @@ func (i *introduction) findSession(offer handshake.Offer) (*handshake.PSK, error
 			return nil, nil
 		}
 		age := time.Duration(offer.ObfuscatedAge-state.AgeAdd) * time.Millisecond
+		expected := state.Issued.Add(age)
 		psk := &handshake.PSK{
 			Identity: bytes.Clone(offer.Identity), Kind: schedule.ResumptionBinder, Suite: state.Suite, Secret: state.Secret,
-			MaxEarlyData: state.MaxEarlyData, ALPN: state.ALPN, Origin: &session{state, state.Issued.Add(age)},
+			MaxEarlyData: state.MaxEarlyData, ALPN: state.ALPN, Origin: &session{state, expected, expected.Sub(i.settings.now())},
 		}
 		state.Secret = nil
 		return psk, nil

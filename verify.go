@@ -13,6 +13,7 @@ import (
 	"net"
 	"reflect"
 	"slices"
+	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -31,8 +32,9 @@ type introduction struct {
 	local, remote net.Addr
 	sealers       []*SealingKey // a server's, once they were asked for
 	askedSealers  bool
-	early         int  // how many bytes of early data a client would like to send
-	wantsEarly    bool // somebody will read early data on a server
+	early         int             // how many bytes of early data a client would like to send
+	wantsEarly    bool            // somebody will read early data on a server
+	earlyRefusal  EarlyDataReason // of a server that was asked
 
 	m        *handshake.Machine
 	known    known // once the handshake is done
@@ -46,6 +48,7 @@ type known struct {
 	handshake.Summary
 	memory  *resumption.State // who the peer is, and how long ago it proved that
 	resumed bool
+	skew    time.Duration // of the client's account of the ticket's age, on a server
 }
 
 // machine makes the machine of this handshake.
@@ -285,7 +288,10 @@ func (i *introduction) judge(p *credential.Peer, key *usedKey, resumed bool) err
 // learn takes over what the handshake has settled so far.
 func (i *introduction) learn() {
 	m := i.m.Summary()
-	i.known = known{Summary: m, memory: i.remember(m), resumed: resumed(m) != nil}
+	i.known = known{Summary: m, memory: i.remember(m)}
+	if session := resumed(m); session != nil {
+		i.known.resumed, i.known.skew = true, session.skew
+	}
 }
 
 // seal ends the introduction: what was learned does not change any more.

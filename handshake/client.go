@@ -94,6 +94,7 @@ func (m *Machine) agreeEarlyData(s clientAwaitsExtensions, message *wire.Encrypt
 	case !s.early:
 		return nil
 	case !message.EarlyData:
+		m.earlyRefused()
 		m.secrets.takeEarlyExporter().Wipe()
 		m.emit(InstallWrite{Keys: m.secrets.clientHandshake.Keys(), Epoch: EpochHandshake}, EarlyData{Accepted: false})
 		return nil
@@ -104,7 +105,7 @@ func (m *Machine) agreeEarlyData(s clientAwaitsExtensions, message *wire.Encrypt
 	case m.summary.PSK.ALPN != message.ALPN:
 		return alert.New(alert.IllegalParameter, "the server accepts early data of another application protocol")
 	}
-	m.summary.EarlyData = true
+	m.summary.EarlyData, m.summary.EarlyReason = true, EarlyAccepted
 	m.emit(EarlyData{Accepted: true, Max: m.summary.PSK.MaxEarlyData, Exporter: m.secrets.takeEarlyExporter()})
 	return nil
 }

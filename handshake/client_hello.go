@@ -69,7 +69,7 @@ func (m *Machine) sendClientHello(start *clientStart) (state, error) {
 	m.summary.ClientRandom, m.summary.ServerName = hello.Random, hello.ServerName
 	s.psks, start.psks = usablePSKs(start.psks, m.cfg.suites()) // start wipes the rest
 	s.early = m.sendsEarlyData(s.psks)
-	hello.EarlyData = s.early
+	hello.EarlyData, m.summary.EarlyOffered = s.early, s.early
 	if err := m.sendHello(s, hello); err != nil {
 		return nil, err
 	}
@@ -265,6 +265,7 @@ func (m *Machine) retryClientHello(s *clientAwaitsServerHello, request *wire.Ser
 	m.transcript.HelloRetryRequest()
 	m.transcript.Add(request.Raw)
 	if s.early {
+		m.earlyRefused()
 		m.secrets.takeEarlyExporter().Wipe()
 		m.emit(InstallWrite{}, EarlyData{Accepted: false}) // the hello goes in the clear
 	}

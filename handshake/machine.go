@@ -62,8 +62,10 @@ type Summary struct {
 	// PSK is the pre-shared key in use, its secret wiped; nil: none is.
 	PSK *PSK
 
-	// EarlyData says that early data was accepted.
-	EarlyData bool
+	// EarlyData says that early data was accepted, EarlyReason why it was not.
+	// EarlyOffered says that a client's first ClientHello has announced some.
+	EarlyData, EarlyOffered bool
+	EarlyReason             EarlyReason
 
 	// Tickets is how many tickets the client has asked for; nil: it did not say.
 	// PSKModes says that it could use one.

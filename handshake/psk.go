@@ -127,13 +127,6 @@ func usablePSKs(psks []*PSK, suites []suite.ID) (usable, rest []*PSK) {
 	return usable, rest
 }
 
-// sendsEarlyData reports whether a client sends early data under the first key.
-func (m *Machine) sendsEarlyData(psks []*PSK) bool {
-	return m.cfg.EarlyData && len(psks) > 0 && psks[0].MaxEarlyData > 0 &&
-		slices.Contains(m.cfg.suites(), psks[0].Suite) &&
-		(psks[0].ALPN == "" || slices.Contains(m.cfg.ALPN, psks[0].ALPN))
-}
-
 // earlyTraffic derives client_early_traffic_secret, whose keys it returns, and
 // early_exporter_secret. The transcript reaches to the ClientHello.
 func (m *Machine) earlyTraffic(early *schedule.Early, s *suite.Suite) *suite.Keys {
@@ -261,13 +254,4 @@ func (m *Machine) refuseUnknownPSK(s *selection, hello *wire.ClientHello) error 
 		return alert.New(alert.InternalError, "a key that was just made is known to the client")
 	}
 	return errWrongBinder()
-}
-
-// takesEarlyData decides whether to accept the early data that the client
-// announces (RFC 9846, Section 4.3.10). The key in use is proved and judged.
-func (m *Machine) takesEarlyData(s *selection, hello *wire.ClientHello) bool {
-	p := m.secrets.psk
-	return hello.EarlyData && !m.summary.HelloRetry && p != nil && s.pskIndex == 0 &&
-		p.MaxEarlyData > 0 && p.Suite == s.suite.ID && p.ALPN == s.alpn &&
-		m.cfg.AcceptEarlyData != nil && m.cfg.AcceptEarlyData(p)
 }

@@ -84,6 +84,7 @@ func serverClientHello(m *Machine, _ serverStart, msg wire.Message) (state, erro
 			return nil, err
 		}
 	}
+	m.summary.EarlyOffered = hello.EarlyData
 	m.transcript.Add(msg.Raw)
 	m.transcript.Select(m.suite.NewHash)
 	if selected.share == nil {

@@ -16,6 +16,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/mayfly-tls/mayfly"
 )
@@ -44,6 +45,8 @@ type expectations struct {
 	ticketSupportsEarlyData             bool
 	acceptEarlyData, rejectEarlyData    bool
 	noOfferEarlyData                    bool
+	earlyDataReason                     string
+	ticketAgeSkew                       int
 }
 
 // facts are what was found out about one connection whose handshake is done.
@@ -60,6 +63,8 @@ type facts struct {
 	selected int                        // the credential that signed; -1: the default one, or none
 
 	earlyOffered, earlyAccepted bool
+	earlyReason                 mayfly.EarlyDataReason
+	skew                        time.Duration
 	selectedALPN                string // that a server was told to select
 	wantsPeer                   bool   // the peer had to show a certificate
 }
@@ -239,6 +244,10 @@ func (e *expectations) checkResumption(f *facts) error {
 		return unexpected("the use of an earlier session", f.state.DidResume, want)
 	}
 	switch {
+	case e.earlyDataReason != "" && reasons[f.earlyReason] != e.earlyDataReason:
+		return unexpected("the reason about early data", f.earlyReason, e.earlyDataReason)
+	case f.resume && e.ticketAgeSkew != 0 && int(f.skew.Round(time.Second)/time.Second) != e.ticketAgeSkew:
+		return unexpected("the skew of the ticket's age", f.skew, e.ticketAgeSkew)
 	case e.acceptEarlyData && !f.earlyAccepted:
 		return unexpected("early data", "rejected", "accepted")
 	case e.rejectEarlyData && f.earlyAccepted:
@@ -247,6 +256,14 @@ func (e *expectations) checkResumption(f *facts) error {
 		return unexpected("early data", "sent", "held back")
 	}
 	return nil
+}
+
+// reasons are the words of the tests for what became of early data.
+var reasons = map[mayfly.EarlyDataReason]string{
+	mayfly.EarlyDataNotWanted: "disabled", mayfly.EarlyDataNoSession: "no_session_offered",
+	mayfly.EarlyDataSessionRefused: "session_not_resumed", mayfly.EarlyDataNotAllowed: "unsupported_for_session",
+	mayfly.EarlyDataDeclined: "peer_declined", mayfly.EarlyDataOtherProtocol: "alpn_mismatch",
+	mayfly.EarlyDataRetried: "hello_retry_request", mayfly.EarlyDataTicketAge: "ticket_age_skew", mayfly.EarlyDataAccepted: "accept",
 }
 
 // checkSessions judges, at the end of a client's connection, the session that the

@@ -95,7 +95,7 @@ func (c *connection) handshake() error {
 		if err := c.answerEarly(); err != nil {
 			return err
 		}
-	case !f.server && c.resume && f.enableEarlyData && f.shimWritesFirst:
+	case !f.server && f.enableEarlyData:
 		if err := c.sendEarly(); err != nil {
 			return err
 		}
@@ -142,6 +142,8 @@ func (c *connection) facts() *facts {
 		selected:      int(c.selected.Load()),
 		earlyOffered:  c.earlyOffered.Load(),
 		earlyAccepted: c.conn.EarlyDataAccepted(),
+		earlyReason:   c.conn.EarlyDataReason(),
+		skew:          c.conn.TicketAgeSkew(),
 		selectedALPN:  c.flags.selectALPN,
 		wantsPeer:     !c.flags.server || c.flags.requireAnyClientCertificate,
 	}

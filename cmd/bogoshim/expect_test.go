@@ -269,6 +269,16 @@ func (s *stage) earlyData() {
 	s.add("expect-no-offer-early-data", "", config(0), append(resume, "-on-resume-expect-no-offer-early-data")...)
 	s.add("expect-no-offer-early-data", "early data is sent", config(1000), append(yes, "-on-resume-expect-no-offer-early-data")...)
 
+	s.add("expect-early-data-reason", "", config(1000), append(yes, "-on-initial-expect-early-data-reason", "no_session_offered", "-on-resume-expect-early-data-reason", "accept")...)
+	s.add("expect-early-data-reason", "the reason about early data", config(1000), append(yes, "-on-resume-expect-early-data-reason", "peer_declined")...)
+
+	// The clock of the shim goes on, that of the client does not.
+	for skew, fails := range map[string]string{"-10": "", "10": "the skew of the ticket's age"} {
+		config := &mayfly.Config{ServerName: "right.example", Peers: mayfly.InsecureAnyServer(), Sessions: mayfly.NewSessionCache(0)}
+		args := slices.Concat([]string{"-server", "-resume-count", "1", "-resumption-delay", "10"}, s.cert.flags, []string{"-expect-ticket-age-skew", skew})
+		s.add("expect-ticket-age-skew", fails, []peer{ourClient(config)}, args...)
+	}
+
 	// On a server that takes it, and on one that does not.
 	for _, enabled := range []bool{true, false} {
 		for flag, fails := range map[string]bool{"expect-accept-early-data": !enabled, "expect-reject-early-data": enabled} {

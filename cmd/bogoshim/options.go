@@ -133,6 +133,8 @@ func options() map[string]option {
 		"expect-reject-early-data":          boolean(func(f *flags) *bool { return &f.expect.rejectEarlyData }),
 		"expect-no-offer-early-data":        boolean(func(f *flags) *bool { return &f.expect.noOfferEarlyData }),
 		"expect-peer-certificate-type":      optional(func(f *flags) **int { return &f.expect.peerCertType }, strconv.Atoi),
+		"expect-early-data-reason":          text(func(f *flags) *string { return &f.expect.earlyDataReason }),
+		"expect-ticket-age-skew":            number(func(f *flags) *int { return &f.expect.ticketAgeSkew }),
 		"expect-peer-signature-algorithm":   number(func(f *flags) *int { return &f.expect.peerScheme }),
 		"expect-selected-credential":        optional(func(f *flags) **int { return &f.expect.selectedCredential }, strconv.Atoi),
 	}
