@@ -47,6 +47,7 @@ authentic or not signed; 2 the command line or a key file cannot be used.`,
 	f.StringVarP(&o.out, "out", "o", "", "`file` to write (default: standard output)")
 	f.StringArrayVar(&o.from, "from", nil, "the `pin` of a signer to accept, or any, which says who it was; may be repeated")
 	f.StringVar(&o.ca, "ca", "", "accept signers with a certificate of the authorities in this PEM `file`")
+	f.Int64Var(&o.spool, "spool", 0, "the most `MiB` to keep of a message that cannot be read twice (0: no limit)")
 	cmd.MarkFlagsMutuallyExclusive("from", "ca")
 	return cmd
 }
@@ -54,6 +55,7 @@ authentic or not signed; 2 the command line or a key file cannot be used.`,
 type openOptions struct {
 	key, out, ca string
 	from         []string
+	spool        int64
 }
 
 // ageIntro is how a file in the age format begins.
@@ -69,6 +71,12 @@ func (o *openOptions) run(cmd *cobra.Command, file string) error {
 	}
 	defer key.Wipe()
 	options := &message.OpenOptions{SpoolLimit: -1}
+	switch {
+	case o.spool < 0 || o.spool > 1<<40:
+		return errors.New("--spool is a number of MiB")
+	case o.spool > 0:
+		options.SpoolLimit = o.spool << 20
+	}
 	if options.Accept, err = o.accept(); err != nil {
 		return err
 	}

@@ -303,6 +303,26 @@ func TestOutput(t *testing.T) {
 	m.absent("none")
 }
 
+// TestSpoolLimit bounds what is kept of standard input.
+func TestSpoolLimit(t *testing.T) {
+	t.Parallel()
+	m := newMailbox(t)
+	m.put("long", make([]byte, 3<<20))
+	m.want(0, "", "seal", "-r", m.receiver, "-o", m.file("sealed"), m.file("long"))
+	sealed, err := os.ReadFile(m.file("sealed"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for limit, want := range map[string]int{"1": exitFailed, "4": 0, "0": 0, "-1": exitUsage} {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), []string{"open", "-i", m.key, "--spool", limit, "-o", m.file("out")}, io.MultiReader(bytes.NewReader(sealed)), &out, &errs)
+		if code != want || want == exitFailed && !strings.Contains(errs.String(), "larger than the limit") {
+			t.Errorf("--spool %s: %d, %s", limit, code, &errs)
+		}
+	}
+	m.absent("none")
+}
+
 // TestAgeErrors says what is the matter with a file, and quotes none of it.
 func TestAgeErrors(t *testing.T) {
 	t.Parallel()
