@@ -46,6 +46,7 @@ var imports = map[string][]string{
 	"internal/content":    {"internal/volatile", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/crypto/poly1305"},
 	"internal/keywrap":    {"internal/volatile", "golang.org/x/crypto/hkdf"},
 	"message":             {"", "internal/cms", "internal/content", "internal/credential", "internal/kex", "internal/keywrap", "internal/volatile"},
+	"internal/tunnel":     {""},
 	"examples/restart":    {""},
 	"mayflyhttp":          {""},
 	"mayflytest":          {""},
