@@ -15,6 +15,9 @@ import (
 // interpreter. c.in.mu is held, and c.out.mu while the handshake runs; no event
 // after it touches sending.
 func (c *Conn) apply(events []handshake.Event) error {
+	if !c.done.Load() && c.intro.settings.MaxFragment != 0 {
+		c.out.sealer.SetMaxFragment(c.intro.settings.MaxFragment)
+	}
 	for _, event := range events {
 		var err error
 		switch e := event.(type) {

@@ -170,6 +170,37 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
+// Abort ends the connection at once, in both directions, with a fatal alert that tells
+// the peer why: access_denied (49), for example, for one that has lost its rights, or
+// general_error (117); RFC 9846, Section 6.2, has them all. What earlier writes have
+// sealed goes before it, within a bound. Every call after it, on this side, returns an
+// AlertError with that code; Close is still to be called. It is an error before the
+// handshake is done, and for close_notify and user_canceled, which end nothing at once.
+func (c *Conn) Abort(code AlertCode) error {
+	switch {
+	case code == alert.CloseNotify || code == alert.UserCanceled:
+		return errors.New("mayfly: Abort takes an alert that is an error: for an orderly end there is Close")
+	case !c.done.Load():
+		return errors.New("mayfly: the handshake is not done: to end it, cancel its context or call Close")
+	}
+	c.end(&AlertError{Code: code, Reason: "the connection was aborted by this side"})
+	e := c.endedBy()
+	if c.in.mu.TryLock() {
+		c.wipeIn(e)
+		c.in.mu.Unlock()
+	} else {
+		_, _ = c.deadlines.read.bound(aLongTimeAgo) // the Read under way finds c.ended
+	}
+	if c.out.mu.TryLock() {
+		c.finishOut()
+		c.out.mu.Unlock()
+	} else {
+		// The Write that is under way sends the alert, behind its own data.
+		_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
+	}
+	return nil
+}
+
 // fail ends what an error of the read path ends, and returns the error that is
 // to be reported. c.in.mu is held, c.out.mu is not.
 func (c *Conn) fail(err error) error {

@@ -144,6 +144,12 @@ type Config struct {
 	// than so many bytes of content (RFC 8449), from 64 to 16384.
 	RecordSizeLimit int
 
+	// MaxFragment is how much content this side puts into one record, from 64 to 16384
+	// bytes: a peer can use nothing of a record before all of it is there. A client's
+	// first message, of some 1500 bytes, is cut up by it too, which not every firewall
+	// lets through. Zero: 16384, or what the peer has asked for.
+	MaxFragment int
+
 	// Sessions is where a client keeps the sessions that it can resume: a second
 	// connection then costs neither signatures nor certificates. Nil: nothing is
 	// kept or resumed. What is kept is a secret: see SessionStore, NewSessionCache.

@@ -185,6 +185,9 @@ func (c *Conn) restoreOut(s *handover.Out, used *suite.Suite) {
 	out.counts.keys.Store(s.Generation)
 	out.sealer.SetLimit(int(s.Limit))
 	out.sealer.SetPadding(c.settings.Padding)
+	if n := c.settings.MaxFragment; n != 0 {
+		out.sealer.SetMaxFragment(n)
+	}
 	if len(s.Pending) > 0 {
 		out.pending, out.owing = bytes.Clone(s.Pending), s.Owing
 	}

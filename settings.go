@@ -145,6 +145,9 @@ func (s *settings) checkNumbers() error {
 	if s.RecordSizeLimit != 0 && (s.RecordSizeLimit < 64 || s.RecordSizeLimit > 16384) {
 		return configError("RecordSizeLimit must be from 64 to 16384")
 	}
+	if s.MaxFragment != 0 && (s.MaxFragment < 64 || s.MaxFragment > 16384) {
+		return configError("MaxFragment must be from 64 to 16384")
+	}
 	if s.MaxEarlyData < 0 || s.MaxEarlyData > maxEarlyData {
 		return configError("MaxEarlyData must be from 0 to 65536")
 	}

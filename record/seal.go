@@ -29,6 +29,7 @@ type Sealer struct {
 	keys    *suite.Keys
 	seq     uint64
 	limit   int // of content and its type, in a protected record
+	most    int // of content in any record, by our own wish
 	padding Padding
 	began   bool // the first record in the clear was made
 	gone    bool
@@ -36,7 +37,7 @@ type Sealer struct {
 }
 
 // NewSealer returns a Sealer without keys.
-func NewSealer() *Sealer { return &Sealer{limit: MaxPlaintext + 1} }
+func NewSealer() *Sealer { return &Sealer{limit: MaxPlaintext + 1, most: MaxPlaintext} }
 
 // SetKeys makes keys those of all records to come: the Sealer owns them, wipes
 // those before, and counts from zero.
@@ -63,6 +64,10 @@ func (s *Sealer) Limit() int { return s.limit }
 // SetLimit sets how much a protected record may hold: content, its type and
 // padding, as the peer's record_size_limit counts them (RFC 8449, Section 4).
 func (s *Sealer) SetLimit(n int) { s.limit = min(max(n, 64), MaxPlaintext+1) }
+
+// SetMaxFragment sets how much content this side puts into a record, where the peer
+// would take more.
+func (s *Sealer) SetMaxFragment(n int) { s.most = min(max(n, 64), MaxPlaintext) }
 
 // SetPadding sets the policy of padding; nil pads nothing.
 func (s *Sealer) SetPadding(p Padding) { s.padding = p }
@@ -150,9 +155,9 @@ func (s *Sealer) RecordsFor(n int) int {
 // fragment is the most content in one record.
 func (s *Sealer) fragment() int {
 	if s.keys == nil {
-		return MaxPlaintext
+		return s.most
 	}
-	return min(s.limit-1, MaxPlaintext)
+	return min(s.limit-1, s.most)
 }
 
 // sealAndScrub is seal with nothing left behind of the key, which AEADs keep on

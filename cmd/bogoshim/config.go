@@ -59,6 +59,10 @@ func (c *connection) config() (*mayfly.Config, error) {
 	if f.acceptedPeerCertTypes == nil {
 		config.PeerKinds = []mayfly.PeerKind{mayfly.X509}
 	}
+	config.MaxFragment = f.maxSendFragment
+	if f.repeatShimInitialWrite > 1 && f.enableEarlyData {
+		config.MaxFragment = len(f.shimInitialWrite) // the tests want each write in a record of its own
+	}
 	if f.keyUpdate {
 		config.Rekey.MinInterval = -1
 	}
@@ -264,6 +268,7 @@ func (f *flags) refusal() error {
 
 // The alerts that callbacks choose: RFC 9846, Section 6.
 const (
+	decompressionFailure         mayfly.AlertCode = 30 // of TLS 1.2: the tests want one that is not used otherwise
 	handshakeFailure             mayfly.AlertCode = 40
 	certificateUnknown           mayfly.AlertCode = 46
 	internalError                mayfly.AlertCode = 80

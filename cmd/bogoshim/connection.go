@@ -76,6 +76,9 @@ func (c *connection) exchange() error {
 	if err := c.transfer(); err != nil {
 		return err
 	}
+	if c.flags.sendAlert {
+		return nil // the other half is gone too
+	}
 	if !c.flags.server {
 		if err := c.flags.expect.checkSessions(c.store.last().Session, c.flags.shimShutsDown); err != nil {
 			return err

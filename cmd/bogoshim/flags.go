@@ -88,6 +88,8 @@ type flags struct {
 	readWithUnfinishedWrite bool
 	shimShutsDown           bool
 	checkCloseNotify        bool
+	sendAlert               bool
+	maxSendFragment         int
 	keyUpdate               bool
 	readSize                int
 	exportKeyingMaterial    int

@@ -95,6 +95,8 @@ func options() map[string]option {
 		"read-with-unfinished-write": boolean(func(f *flags) *bool { return &f.readWithUnfinishedWrite }),
 		"shim-shuts-down":            boolean(func(f *flags) *bool { return &f.shimShutsDown }),
 		"check-close-notify":         boolean(func(f *flags) *bool { return &f.checkCloseNotify }),
+		"send-alert":                 boolean(func(f *flags) *bool { return &f.sendAlert }),
+		"max-send-fragment":          number(func(f *flags) *int { return &f.maxSendFragment }),
 		"key-update":                 boolean(func(f *flags) *bool { return &f.keyUpdate }),
 		"read-size":                  number(func(f *flags) *int { return &f.readSize }),
 		"export-keying-material":     number(func(f *flags) *int { return &f.exportKeyingMaterial }),

@@ -24,6 +24,13 @@ func (c *connection) transfer() error {
 	if err := c.export(); err != nil {
 		return err
 	}
+	if c.flags.sendAlert {
+		if err := c.patiently(c.conn.Handshake); err != nil {
+			return err
+		}
+		c.transport.dribbles = false // nobody repeats an Abort
+		return c.conn.Abort(decompressionFailure)
+	}
 	unfinished := c.flags.readWithUnfinishedWrite
 	if unfinished {
 		if err := c.writeUnfinished(); err != nil {
