@@ -115,7 +115,7 @@ func (c *Conn) drain() {
 	if !greeted() {
 		lift, _ := c.deadlines.read.bound(time.Now().Add(min(max(2*c.took, minGreetingWait), alertTimeout)))
 		for !greeted() && c.in.err == nil {
-			if err := c.nextRecord(); err != nil {
+			if err := c.nextRecord(nil); err != nil {
 				break
 			}
 		}

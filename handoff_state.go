@@ -90,7 +90,7 @@ func (c *Conn) restore(state *handover.State) error {
 	switch {
 	case used == nil, state.Exporter.Len() != used.HashLen, state.Resumption.Len() != 0 && state.Resumption.Len() != used.HashLen,
 		!fits(state.In.Secret, state.In.Closed), !fits(state.Out.Secret, state.Out.Closed),
-		state.In.Plain.Len()+len(state.In.Ahead) > readChunk:
+		state.In.Plain.Len()+len(state.In.Ahead) > bulkChunk:
 		return errForeign
 	}
 	if state.EarlyExporter.Len() == used.HashLen {
@@ -151,7 +151,7 @@ func (c *Conn) restoreIn(s *handover.In, used *suite.Suite) error {
 	in.early = bytes.Clone(s.Early.Bytes())
 	in.oddities = oddities{int(s.Oddities[0]), int(s.Oddities[1]), int(s.Oddities[2]), int(s.Oddities[3]), int(s.Oddities[4])}
 	if s.Plain.Len()+len(s.Ahead) > 0 {
-		in.buf = readBuffers.Get().(*[]byte)
+		in.hold(s.Plain.Len() + len(s.Ahead))
 		n := copy(*in.buf, s.Plain.Bytes())
 		in.plain = (*in.buf)[:n:n]
 		in.r, in.w = n, n+copy((*in.buf)[n:], s.Ahead)

@@ -102,6 +102,8 @@ const (
 	// nothing is there.
 	waitChunk = 1 << 10
 
-	// readChunk is how much is asked of the transport at once.
+	// readChunk is how much is asked of the transport at once; bulkChunk, where more
+	// than that was there.
 	readChunk = 64 << 10
+	bulkChunk = 128 << 10
 )

@@ -174,7 +174,7 @@ func (c *Conn) pump(enough func() bool) error {
 		if enough() {
 			return nil
 		}
-		if err := c.nextRecord(); err != nil {
+		if err := c.nextRecord(nil); err != nil {
 			return err
 		}
 	}
@@ -189,7 +189,7 @@ func (c *Conn) explain(err error) error {
 	lift, _ := c.deadlines.read.bound(time.Now().Add(alertTimeout))
 	defer lift()
 	for {
-		switch e := c.nextRecord(); {
+		switch e := c.nextRecord(nil); {
 		case e == nil:
 		case isRemote(e):
 			return e
@@ -320,7 +320,7 @@ func (c *Conn) confirm(ctx context.Context) error {
 		if c.in.err != nil {
 			return c.in.err
 		}
-		if err := c.nextRecord(); err != nil {
+		if err := c.nextRecord(nil); err != nil {
 			if err = c.readError(err); err == os.ErrDeadlineExceeded && ctx.Err() != nil {
 				err = context.Cause(ctx)
 			}

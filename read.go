@@ -5,7 +5,6 @@
 package mayfly
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
@@ -28,12 +27,9 @@ type readHalf struct {
 	assembler *wire.Assembler
 	receiver  *handshake.Receiver // nil until the handshake is done
 
-	waiter *waiter // nil where the transport is no socket
-
-	buf   *[]byte // from readBuffers; nil while nothing is buffered
-	r, w  int     // what of buf is not yet opened
-	plain []byte  // what is opened and not yet read; a part of buf
-	early []byte  // early data that is not yet read
+	inbox        // what is not yet opened
+	plain []byte // what is opened and not yet read; a part of the inbox's buffer, or of what Read was given
+	early []byte // early data that is not yet read
 
 	told     *KeyInfo // the present keys, where a Trace was told of them
 	counts   counts   // of application data
@@ -54,13 +50,6 @@ func (*oddities) over(n *int, max int, reason string) error {
 	}
 	return nil
 }
-
-// The buffers that are read into, and those in which other transports than sockets
-// are waited for.
-var (
-	readBuffers = sync.Pool{New: func() any { b := make([]byte, readChunk); return &b }}
-	waitBuffers = sync.Pool{New: func() any { b := make([]byte, waitChunk); return &b }}
-)
 
 // Read reads application data. It returns io.EOF when the peer's close_notify
 // has arrived, ErrTruncated when the transport ended without it, and an
@@ -83,27 +72,53 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	for {
-		if c.closed.Load() {
-			return 0, net.ErrClosed
+		if n, err := c.open(p); n > 0 || err != nil {
+			return n, err
 		}
-		if n := c.in.take(p); n > 0 {
-			return n, nil
-		}
-		if c.in.err != nil {
-			return 0, c.in.err
-		}
-		if err := c.nextRecord(); err != nil {
+		if err := c.in.fill(c.inner); err != nil {
 			return 0, c.readError(err)
 		}
 	}
 }
 
-// take moves opened data to p and wipes it where it was.
+// open opens into p what is there, and waits for nothing: it may come to nothing. An
+// error that follows data is left for the next call. c.in.mu is held.
+func (c *Conn) open(p []byte) (n int, err error) {
+	for {
+		if n += c.in.take(p[n:]); n == len(p) {
+			return n, nil
+		}
+		switch {
+		case c.closed.Load():
+			err = net.ErrClosed
+		case c.in.err != nil:
+			err = c.in.err
+		case !c.in.ready():
+			return n, nil
+		default:
+			if err = c.nextRecord(p[n:]); err != nil {
+				err = c.readError(err)
+			}
+		}
+		if err != nil && n > 0 {
+			return n, nil
+		} else if err != nil {
+			return 0, err
+		}
+	}
+}
+
+// take moves opened data to p, unless it is there already, and wipes it where it was.
 func (in *readHalf) take(p []byte) int {
-	n := copy(p, in.plain)
-	volatile.Wipe(in.plain[:n])
-	in.plain = in.plain[n:]
-	if len(in.plain) == 0 {
+	if len(in.plain) == 0 || len(p) == 0 {
+		return 0
+	}
+	n := len(in.plain)
+	if &in.plain[0] != &p[0] {
+		n = copy(p, in.plain)
+		volatile.Wipe(in.plain[:n])
+	}
+	if in.plain = in.plain[n:]; len(in.plain) == 0 {
 		in.plain = nil
 		in.release()
 	}
@@ -112,15 +127,15 @@ func (in *readHalf) take(p []byte) int {
 
 // release gives the buffer back when nothing is left in it.
 func (in *readHalf) release() {
-	if in.buf != nil && in.r == in.w && len(in.plain) == 0 {
-		readBuffers.Put(in.buf)
-		in.buf, in.r, in.w = nil, 0, 0
+	if len(in.plain) == 0 {
+		in.inbox.release()
 	}
 }
 
-// nextRecord reads, opens and dispatches one record. A timeout leaves all as it
-// was; any other error is final. c.in.mu is held.
-func (c *Conn) nextRecord() error {
+// nextRecord reads, opens and dispatches one record: its content goes to the start of
+// p where that has room, and is to be taken from there before p is anybody else's. A
+// timeout leaves all as it was; any other error is final. c.in.mu is held.
+func (c *Conn) nextRecord(p []byte) error {
 	in := c.in
 	defer in.release()
 	b, err := in.fetch(c.inner)
@@ -132,7 +147,7 @@ func (c *Conn) nextRecord() error {
 			return alert.New(alert.UnexpectedMessage, "the peer sent too much before its handshake was done")
 		}
 	}
-	t, content, err := in.opener.Open(b)
+	t, content, err := in.opener.OpenTo(p, b)
 	if in.skip > 0 && record.ContentType(b[0]) == record.ApplicationData {
 		// RFC 9846, Section 4.3.10: early data that was refused is skipped.
 		if err != nil && alert.Of(err) == alert.BadRecordMAC || !in.opener.Protected() {
@@ -147,88 +162,6 @@ func (c *Conn) nextRecord() error {
 		return err
 	}
 	return c.dispatch(t, content)
-}
-
-// fetch returns the next whole record, a part of the buffer.
-func (in *readHalf) fetch(src io.Reader) ([]byte, error) {
-	for {
-		need := record.HeaderLen
-		if in.w-in.r >= record.HeaderLen {
-			_, n, err := record.ParseHeader((*in.buf)[in.r:in.w])
-			if err != nil {
-				return nil, err
-			}
-			need += n
-		}
-		if in.w-in.r >= need && need > record.HeaderLen {
-			b := (*in.buf)[in.r : in.r+need : in.r+need]
-			in.r += need
-			return b, nil
-		}
-		if in.w-in.r >= need { // a header that announces nothing
-			b := (*in.buf)[in.r : in.r+need : in.r+need]
-			in.r += need
-			return b, nil
-		}
-		if err := in.fill(src); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// fill reads once from the transport, behind what is there.
-func (in *readHalf) fill(src io.Reader) error {
-	if in.buf == nil {
-		return in.wait(src)
-	}
-	buf := *in.buf
-	if in.r > 0 {
-		in.w = copy(buf, buf[in.r:in.w])
-		in.r = 0
-	}
-	n, err := readSome(src, buf[in.w:])
-	in.w += n
-	return err
-}
-
-// wait is fill where nothing is buffered: no large buffer is held until there is
-// something to put into it.
-func (in *readHalf) wait(src io.Reader) error {
-	if in.waiter != nil {
-		buf, n, err := in.waiter.wait()
-		if errors.Is(err, io.EOF) {
-			err = ErrTruncated
-		}
-		in.buf, in.r, in.w = buf, 0, n
-		return err
-	}
-	small := waitBuffers.Get().(*[]byte)
-	defer waitBuffers.Put(small)
-	n, err := readSome(src, *small)
-	if n > 0 {
-		in.buf, in.r = readBuffers.Get().(*[]byte), 0
-		in.w = copy(*in.buf, (*small)[:n])
-	}
-	return err
-}
-
-// readSome reads once from the transport. Where it returns bytes there is no error:
-// that comes again with the next call.
-func readSome(src io.Reader, p []byte) (int, error) {
-	for range 100 {
-		n, err := src.Read(p)
-		switch {
-		case n < 0 || n > len(p):
-			return 0, errors.New("the transport's Read returned an impossible count")
-		case n > 0:
-			return n, nil
-		case errors.Is(err, io.EOF):
-			return 0, ErrTruncated // never io.EOF, however it is wrapped
-		case err != nil:
-			return 0, err
-		}
-	}
-	return 0, io.ErrNoProgress
 }
 
 // dispatch hands the content of one record to those who want it. c.in.mu is held.
@@ -352,7 +285,7 @@ func (in *readHalf) wipe(err error) {
 	if in.receiver != nil {
 		in.receiver.Wipe()
 	}
-	in.r, in.w = 0, 0
+	in.drop()
 	in.release()
 }
 

@@ -6,11 +6,14 @@
 
 package mayfly
 
-import "net"
+import (
+	"net"
+	"sync"
+)
 
 // A waiter reads from a socket without a buffer in hand: elsewhere.
 type waiter struct{}
 
 func newWaiter(net.Conn) *waiter { return nil }
 
-func (*waiter) wait() (*[]byte, int, error) { return nil, 0, nil }
+func (*waiter) wait(*sync.Pool) (*[]byte, int, error) { return nil, 0, nil }

@@ -216,7 +216,7 @@ func (c *Conn) pendingAlert() error {
 	lift, _ := c.deadlines.read.bound(time.Now().Add(alertTimeout))
 	defer lift()
 	for len(c.in.plain) == 0 && c.in.err == nil {
-		if err := c.nextRecord(); isTimeout(err) {
+		if err := c.nextRecord(nil); isTimeout(err) {
 			break
 		} else if isProtocol(err) {
 			e := localError(err)

@@ -62,6 +62,13 @@ func (o *Opener) Records() uint64 { return o.seq }
 // alert; after a failure the sequence number is what it was, and the record's
 // bytes are lost.
 func (o *Opener) Open(record []byte) (t ContentType, content []byte, err error) {
+	return o.OpenTo(nil, record)
+}
+
+// OpenTo is Open, but opens a protected record into dst where that has room for all
+// that the record holds: the content, its type, and padding. The content begins dst
+// then. dst and record must not overlap; what lies behind the content in dst is lost.
+func (o *Opener) OpenTo(dst, record []byte) (t ContentType, content []byte, err error) {
 	t, n, err := ParseHeader(record)
 	if err != nil {
 		return 0, nil, err
@@ -79,7 +86,10 @@ func (o *Opener) Open(record []byte) (t ContentType, content []byte, err error) 
 	case t != ApplicationData:
 		return 0, nil, alert.New(alert.UnexpectedMessage, "a record in the clear where protected ones must come")
 	}
-	plain, err := o.open(fragment[:0], fragment, record[:HeaderLen])
+	if len(dst) < n-tagLen {
+		dst = fragment
+	}
+	plain, err := o.open(dst[:0:len(dst)], fragment, record[:HeaderLen])
 	if err != nil {
 		return 0, nil, err
 	}
