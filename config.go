@@ -173,6 +173,11 @@ type Config struct {
 	// for another Service is not accepted, though the TicketKeys be the same.
 	Service string
 
+	// NoGreeting, on a server, leaves out the KeyUpdate that is the first record for a
+	// client which takes no tickets, and by which it learns that it was accepted: such a
+	// client's Dialer.Confirm then waits for what the server writes.
+	NoGreeting bool
+
 	// MaxEarlyData, on a server, is how many bytes of early data a client may
 	// send with a ticket from here, at most 65536. Zero: none. It is accepted on
 	// connections that Listener.AcceptEarly returned or on which ReadEarly is the

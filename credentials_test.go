@@ -12,6 +12,7 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -207,4 +208,32 @@ func mustPool(t *testing.T, cert tls.Certificate) *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(cert.Leaf)
 	return pool
+}
+
+// TestKeyUsage shows a certificate whose key is not for signing to sides that judge it
+// by its pin alone: it is refused all the same.
+func TestKeyUsage(t *testing.T) {
+	t.Parallel()
+	id := identityOf(t, "P-256")
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	for usage, fails := range map[x509.KeyUsage]bool{0: false, x509.KeyUsageDigitalSignature: false, x509.KeyUsageKeyAgreement: true} {
+		template.KeyUsage = usage
+		der, err := x509.CreateCertificate(rand.Reader, template, template, id.Public(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cert := tls.Certificate{Certificate: [][]byte{der}, PrivateKey: id}
+		shows := func(peers mayfly.Peers) *mayfly.Config {
+			return &mayfly.Config{Certificates: []tls.Certificate{cert}, Peers: peers}
+		}
+		pin := mayfly.Pins(id.Pin().String())
+		other := identityOf(t, "")
+		_, _, clientErr, _ := shake(t, &mayfly.Config{Peers: pin}, shows(mayfly.NoClientAuth()))
+		_, _, _, serverErr := shake(t, shows(mayfly.InsecureAnyServer()), &mayfly.Config{Identity: other, Peers: pin})
+		for _, err := range []error{clientErr, serverErr} {
+			if got := alertOf(err); fails != (got == "unsupported_certificate") {
+				t.Errorf("%b: %v", usage, err)
+			}
+		}
+	}
 }

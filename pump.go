@@ -266,9 +266,12 @@ func (c *Conn) live() {
 func (c *Conn) greet(tickets []byte) {
 	var b []byte
 	var err error
-	if len(tickets) > 0 {
+	switch {
+	case len(tickets) > 0:
 		b, err = c.out.sealer.Seal(c.out.pending, record.Handshake, tickets)
-	} else {
+	case c.settings.NoGreeting:
+		return
+	default:
 		b, err = c.sealKeyUpdate(c.out.pending, RekeyGreeting)
 	}
 	if err != nil {

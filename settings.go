@@ -127,6 +127,8 @@ func (s *settings) checkRole() error {
 		return configError("TicketKeys, Service and Tickets.Lifetime are a server's: a client sets Sessions")
 	case s.server && (s.OwnKinds != nil || s.NeverAnonymous):
 		return configError("OwnKinds and NeverAnonymous are a client's: a server shows the first of Credentials that the client can check")
+	case !s.server && s.NoGreeting:
+		return configError("NoGreeting is a server's")
 	case s.server && s.KeyShares != nil:
 		return configError("KeyShares is a client's: a server answers those that it gets")
 	case !s.server && (s.Tickets.Count < 0 || s.Tickets.Count > 0 && s.Sessions == nil):

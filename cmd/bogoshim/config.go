@@ -170,8 +170,8 @@ func (c *connection) clientCertificate(list []mayfly.Credential) func(context.Co
 
 func (c *connection) serverConfig(config *mayfly.Config, psks []*mayfly.PresharedKey) (*mayfly.Config, error) {
 	f := c.flags
-	config.TicketKeys = c.shim.ring
-	if f.noTicket {
+	config.TicketKeys, config.NoGreeting = c.shim.ring, true
+	if f.noTicket || f.skipTicket {
 		config.Tickets.Count = -1
 	}
 	if f.enableEarlyData {

@@ -66,10 +66,7 @@ func checkLeaf(leaf *x509.Certificate) error {
 	if leaf.Version != 3 {
 		return alert.New(alert.UnsupportedCertificate, "the peer's certificate is not X.509v3")
 	}
-	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-		return alert.New(alert.UnsupportedCertificate, "the peer's certificate does not allow its key to sign")
-	}
-	return nil
+	return maySign(leaf)
 }
 
 // withoutZone takes the zone off an IPv6 address: no certificate has one.

@@ -8,6 +8,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
+	"crypto/x509"
 	"slices"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -35,6 +36,11 @@ func Verify(p *Peer, s Scheme, content, signature []byte) error {
 	if !slices.Contains(p.schemes(), s) {
 		return alert.New(alert.IllegalParameter, "the peer signed with a scheme that does not fit its key")
 	}
+	if len(p.Certificates) > 0 {
+		if err := maySign(p.Certificates[0]); err != nil {
+			return err
+		}
+	}
 	valid := false
 	switch key := p.Key.(type) {
 	case ed25519.PublicKey:
@@ -47,6 +53,15 @@ func Verify(p *Peer, s Scheme, content, signature []byte) error {
 	}
 	if !valid {
 		return alert.New(alert.DecryptError, "the peer's signature in CertificateVerify is wrong")
+	}
+	return nil
+}
+
+// maySign refuses a certificate whose key is for other uses, whoever issued it (RFC
+// 9846, Section 4.5.1.2).
+func maySign(leaf *x509.Certificate) error {
+	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+		return alert.New(alert.UnsupportedCertificate, "the peer's certificate does not allow its key to sign")
 	}
 	return nil
 }
