@@ -618,3 +618,26 @@ func TestPSKMisuse(t *testing.T) {
 	failing := serverConfig(func(c *Config) { c.FindPSK = func(Offer) (*PSK, error) { return nil, errors.New("the store is down") } })
 	newPair(t, clientConfig(newSafe("alpha").offered), failing).mustFail(t, Server, alert.InternalError)
 }
+
+// TestPSKLeftOut has a client leave the pre-shared key out of its second ClientHello,
+// though it goes with the suite.
+func TestPSKLeftOut(t *testing.T) {
+	t.Parallel()
+	s := newSafe("alpha")
+	for name, server := range map[string]func(*Config){"alone": s.alone, "found": s.found} {
+		p := newPair(t, clientConfig(s.offered, noShare), serverConfig(server))
+		hellos := 0
+		p.tamper = func(from Role, raw []byte) [][]byte {
+			if from == Client && wire.MessageType(raw[0]) == wire.ClientHelloType {
+				if hellos++; hellos == 2 {
+					raw = lacking(wire.ExtPreSharedKey)(slices.Clone(raw))
+				}
+			}
+			return [][]byte{raw}
+		}
+		p.run()
+		if p.server.err == nil || alert.Of(p.server.err) != alert.MissingExtension {
+			t.Errorf("%s: %v", name, p.server.err)
+		}
+	}
+}

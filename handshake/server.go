@@ -26,6 +26,7 @@ type (
 		firstHash []byte
 		selected  *selection
 		cookie    []byte // that was sent; nil: none
+		wantsPSK  bool   // the first ClientHello offers a key that would do
 	}
 
 	// serverAwaitsEndOfEarlyData is WAIT_EOED.
@@ -115,8 +116,11 @@ func (m *Machine) chooseConfig(hello *wire.ClientHello) error {
 // sendHelloRetryRequest asks for a share of the selected group (RFC 9846, Section
 // 4.2.4). The transcript holds the first ClientHello.
 func (m *Machine) sendHelloRetryRequest(hello *wire.ClientHello, selected *selection) (state, error) {
+	next := &serverAwaitsRetry{
+		first: hello, firstHash: m.transcript.Sum(), selected: selected,
+		wantsPSK: m.secrets.psk != nil || m.asksPSKsAlone(hello),
+	}
 	m.secrets.dropPSK() // it is looked up again in the second ClientHello
-	next := &serverAwaitsRetry{first: hello, firstHash: m.transcript.Sum(), selected: selected}
 	if m.cfg.Cookie != nil {
 		cookie, err := m.cfg.Cookie.Bake(next.firstHash)
 		if err != nil {
@@ -154,6 +158,10 @@ func serverRetriedClientHello(m *Machine, s *serverAwaitsRetry, msg wire.Message
 	}
 	if err := checkRetriedHello(s.first, hello, s.selected.group); err != nil {
 		return nil, err
+	}
+	if s.wantsPSK && hello.PSK == nil {
+		// It fits the suite: RFC 9846, Section 4.2.2, gives no reason to leave it out.
+		return nil, alert.New(alert.MissingExtension, "a second ClientHello without pre_shared_key")
 	}
 	if hello.Has(wire.ExtCookie) != (s.cookie != nil) || string(hello.Cookie) != string(s.cookie) ||
 		s.cookie != nil && !m.cfg.Cookie.Check(hello.Cookie, s.firstHash) {

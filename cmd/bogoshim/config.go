@@ -148,8 +148,22 @@ func (f *flags) shares() []tls.CurveID {
 	for _, group := range f.keyShares {
 		shares = append(shares, tls.CurveID(group))
 	}
+	if shares == nil && f.curves != nil {
+		// The tests suppose one share of either kind, whichever is preferred.
+		for _, isPostQuantum := range []bool{false, true} {
+			for _, group := range f.curves {
+				if slices.Contains(postQuantum, tls.CurveID(group)) == isPostQuantum {
+					shares = append(shares, tls.CurveID(group))
+					break
+				}
+			}
+		}
+	}
 	return shares
 }
+
+// postQuantum are the groups that hold against a quantum computer.
+var postQuantum = []tls.CurveID{tls.X25519MLKEM768, mayfly.MLKEM1024}
 
 // clientCertificate is a callback that chooses the first of the list.
 func (c *connection) clientCertificate(list []mayfly.Credential) func(context.Context, *mayfly.CertificateRequest) (*tls.Certificate, error) {

@@ -162,7 +162,7 @@ func (c *connection) sendEarly() error {
 		return fmt.Errorf("%w: early data that is half written", errUnimplemented)
 	}
 	data := c.initialWrite()
-	if s := c.store.offer.Session; s != nil {
+	if s := c.store.offer.Session; s != nil && s.MaxEarlyData() > 0 {
 		data = data[:min(len(data), int(s.MaxEarlyData()))]
 	}
 	c.earlyWritten = len(data)
