@@ -53,7 +53,8 @@ var imports = map[string][]string{
 	"interop":             {},
 	"fuzz":                {},
 	"cmd/bogoshim":        {"", "golang.org/x/sys/cpu"},
-	"cmd/mayfly":          {"", "message", "filippo.io/age", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
+	"internal/transfer":   {},
+	"cmd/mayfly":          {"", "message", "internal/transfer", "filippo.io/age", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
 }
 
 // withoutIO are the packages that read no clock, start no goroutine and touch no

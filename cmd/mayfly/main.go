@@ -57,7 +57,7 @@ key file or a list of peers cannot be used; 3 one side refused the other.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(keygenCommand(), pinCommand(), recipientCommand(), sealCommand(), openCommand(), listenCommand(), dialCommand(), sessionCommand(), demoCommand(), demoClientCommand())
+	root.AddCommand(keygenCommand(), pinCommand(), recipientCommand(), sealCommand(), openCommand(), listenCommand(), dialCommand(), sendCommand(), recvCommand(), sessionCommand(), demoCommand(), demoClientCommand())
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -110,7 +110,7 @@ func isRefusal(err error) bool {
 // sentence is err without the name of the package.
 func sentence(err error) string {
 	s := err.Error()
-	for _, name := range []string{"mayfly: ", "message: "} {
+	for _, name := range []string{"mayfly: ", "message: ", "transfer: "} {
 		s = strings.TrimPrefix(s, name)
 	}
 	return s

@@ -41,26 +41,12 @@ away, and waiting goes on. The address is printed on standard error.`,
 				defer key.Wipe()
 				config.TicketKeys = mayfly.NewTicketRing(key)
 			}
-			stderr := cmd.ErrOrStderr()
-			if o.trace {
-				config.Trace = printTrace(stderr)
-			} else {
-				config.Trace = &mayfly.Trace{HandshakeDone: func(_ context.Context, i mayfly.HandshakeInfo) {
-					if i.Err != nil {
-						fmt.Fprintf(stderr, "turned %v away: %s\n", i.RemoteAddr, sentence(i.Err))
-					}
-				}}
-			}
-			ln, err := mayfly.Listen("tcp", args[0], config)
-			if _, ok := errors.AsType[*os.SyscallError](err); ok {
-				return connectionError{err} // the address is taken, say
-			}
+			config.Trace = o.listenerTrace(cmd.ErrOrStderr())
+			ln, err := waitOn(cmd, args[0], config)
 			if err != nil {
 				return err
 			}
 			defer ln.Close()
-			fmt.Fprintln(stderr, "listening on", ln.Addr())
-			defer context.AfterFunc(cmd.Context(), func() { _ = ln.Close() })()
 			conn, err := ln.AcceptConn()
 			if err != nil {
 				return connectionError{err}
@@ -72,6 +58,32 @@ away, and waiting goes on. The address is printed on standard error.`,
 	o.register(cmd.Flags(), true)
 	cmd.Flags().StringVar(&ticketKey, "ticket-key", "", "let clients resume sessions with a later listen: a `file` with 32 random bytes in base64, made where it is not there")
 	return cmd
+}
+
+// waitOn starts a Listener, which ends with the command, and says where it is.
+func waitOn(cmd *cobra.Command, addr string, config *mayfly.Config) (*mayfly.Listener, error) {
+	ln, err := mayfly.Listen("tcp", addr, config)
+	if _, ok := errors.AsType[*os.SyscallError](err); ok {
+		return nil, connectionError{err} // the address is taken, say
+	}
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "listening on", ln.Addr())
+	context.AfterFunc(cmd.Context(), func() { _ = ln.Close() })
+	return ln, nil
+}
+
+// listenerTrace says whom a listener turns away; with --trace, all that happens.
+func (o *options) listenerTrace(stderr io.Writer) *mayfly.Trace {
+	if o.trace {
+		return printTrace(stderr)
+	}
+	return &mayfly.Trace{HandshakeDone: func(_ context.Context, i mayfly.HandshakeInfo) {
+		if i.Err != nil {
+			fmt.Fprintf(stderr, "turned %v away: %s\n", i.RemoteAddr, sentence(i.Err))
+		}
+	}}
 }
 
 func dialCommand() *cobra.Command {

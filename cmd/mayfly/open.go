@@ -111,9 +111,10 @@ func (o *openOptions) run(cmd *cobra.Command, file string) error {
 	if plain, err = o.lookInside(plain, cmd.ErrOrStderr()); err != nil {
 		return t.fail(err)
 	}
-	p := newProgress(t.w, cmd.ErrOrStderr(), t.size)
-	_, err = io.CopyBuffer(struct{ io.Writer }{p}, struct{ io.Reader }{plain}, make([]byte, copyBuffer))
-	p.end()
+	b := newBar(cmd.ErrOrStderr())
+	b.begin(1, t.size)
+	_, err = io.CopyBuffer(io.MultiWriter(t.w, b), struct{ io.Reader }{plain}, make([]byte, copyBuffer))
+	b.end()
 	if err != nil {
 		return t.fail(err)
 	}

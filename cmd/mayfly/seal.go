@@ -96,9 +96,10 @@ func (o *sealOptions) run(cmd *cobra.Command, file string) error {
 	if err != nil {
 		return err
 	}
-	p := newProgress(w, cmd.ErrOrStderr(), t.size)
-	_, err = io.CopyBuffer(struct{ io.Writer }{p}, struct{ io.Reader }{t.r}, make([]byte, copyBuffer))
-	p.end()
+	b := newBar(cmd.ErrOrStderr())
+	b.begin(1, t.size)
+	_, err = io.CopyBuffer(io.MultiWriter(w, b), struct{ io.Reader }{t.r}, make([]byte, copyBuffer))
+	b.end()
 	if err == nil {
 		err = w.Close()
 	}

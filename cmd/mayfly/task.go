@@ -13,9 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
-
-	"golang.org/x/term"
 )
 
 // copyBuffer is how much is copied at a time: several parts of a message, which are
@@ -157,44 +154,4 @@ func (i *interruptReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return i.r.Read(p)
-}
-
-// A progress writer says how far it is, where anybody sees that and it takes long.
-type progress struct {
-	w     io.Writer
-	out   io.Writer // nil: nobody sees it
-	total int64
-	done  int64
-	next  time.Time
-}
-
-const progressEvery = 200 * time.Millisecond
-
-func newProgress(w, stderr io.Writer, total int64) *progress {
-	p := &progress{w: w, total: total, next: time.Now().Add(5 * progressEvery)}
-	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		p.out = stderr
-	}
-	return p
-}
-
-func (p *progress) Write(b []byte) (int, error) {
-	n, err := p.w.Write(b)
-	p.done += int64(n)
-	if now := time.Now(); p.out != nil && now.After(p.next) {
-		p.next = now.Add(progressEvery)
-		if p.total > 0 {
-			fmt.Fprintf(p.out, "\r%3d %% of %d MiB", min(100, 100*p.done/p.total), p.total>>20)
-		} else {
-			fmt.Fprintf(p.out, "\r%d MiB", p.done>>20)
-		}
-	}
-	return n, err
-}
-
-// end wipes the line.
-func (p *progress) end() {
-	if p.out != nil {
-		fmt.Fprint(p.out, "\r\x1b[K")
-	}
 }

@@ -1,0 +1,75 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+	"golang.org/x/term"
+)
+
+// A bar shows how far a long task is, on a terminal alone.
+type bar struct {
+	stderr io.Writer
+	shown  *progressbar.ProgressBar // nil: nobody sees it
+}
+
+const barEvery = 200 * time.Millisecond
+
+func newBar(stderr io.Writer) *bar { return &bar{stderr: stderr} }
+
+// begin shows the bar, of so many bytes; 0: it is not known how many come.
+func (b *bar) begin(_, bytes int64) {
+	f, ok := b.stderr.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return
+	}
+	if bytes == 0 {
+		bytes = -1
+	}
+	b.shown = progressbar.NewOptions64(bytes,
+		progressbar.OptionSetWriter(b.stderr),
+		progressbar.OptionShowBytes(true),
+		progressbar.OptionUseIECUnits(true),
+		progressbar.OptionShowTotalBytes(true),
+		progressbar.OptionThrottle(barEvery),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionFullWidth(),
+	)
+}
+
+// add says that so many bytes more are done.
+func (b *bar) add(n int64) {
+	if b.shown != nil {
+		_ = b.shown.Add64(n)
+	}
+}
+
+// Write counts what is written beside it.
+func (b *bar) Write(p []byte) (int, error) {
+	b.add(int64(len(p)))
+	return len(p), nil
+}
+
+// say prints a line.
+func (b *bar) say(line string) {
+	if b.shown != nil {
+		_ = b.shown.Clear()
+	}
+	fmt.Fprintln(b.stderr, line)
+}
+
+// end takes the bar away.
+func (b *bar) end() {
+	if b.shown != nil {
+		_ = b.shown.Exit()
+		_ = b.shown.Clear()
+		b.shown = nil
+	}
+}

@@ -1,0 +1,138 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+// Package transfer sends files and folders over a connection, and goes on after a cut
+// where it was: both sides hash what the receiver has already. The connection
+// authenticates who sends; each file's SHA-256 is compared all the same, of what was
+// read from one disk and written to the other.
+//
+// A sender says what comes in batches of entries. For each the receiver answers what it
+// has. Then the files of the batch follow, each with its hash behind it. At the end
+// both sides compare the digest of all that was sent.
+//
+// It must not know what the connection is, nor how progress is shown.
+package transfer
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Proto is the application protocol (ALPN) of a transfer.
+const Proto = "mayfly-files/1"
+
+// Bounds on what a receiver takes.
+const (
+	maxFrame  = 4 << 20
+	maxBatch  = 256       // entries, and
+	batchSize = 256 << 20 // bytes in the files of one, if there are several
+	maxPath   = 4096
+)
+
+// A Total is what a transfer comes to.
+type Total struct {
+	Files int64
+	Bytes int64 // in files
+	Saved int64 // bytes that did not have to be sent again
+	Sum   []byte
+}
+
+// An entry is a file or a folder.
+type entry struct {
+	Path     string // with slashes, relative to the receiver's folder
+	Dir      bool
+	Mode     uint32 // permissions
+	Size     int64
+	Modified time.Time
+}
+
+// The frames of a transfer. Each is sent with its length before it.
+type (
+	// hello is what the sender says first.
+	hello struct {
+		Files, Bytes int64 // to come, for the receiver's progress
+	}
+
+	// batch is a list of what comes next; empty at the end.
+	batch struct{ Entries []entry }
+
+	// have answers a batch: for each entry how much of it is there, and its hash.
+	have struct {
+		Parts []part
+		Error string // why the receiver gives up
+	}
+
+	part struct {
+		Size int64
+		Sum  []byte
+	}
+
+	// start stands before a file's bytes: those from an offset on.
+	start struct{ From int64 }
+
+	// end stands behind them: the whole file's SHA-256.
+	end struct{ Sum []byte }
+
+	// done is what both sides say at the end.
+	done struct {
+		Files, Bytes int64
+		Sum          []byte
+		Error        string
+	}
+)
+
+var errFrame = errors.New("transfer: the other side does not speak this protocol")
+
+// A RemoteError is what the other side gave up for. Its text is the other side's words,
+// quoted.
+type RemoteError struct{ Text string }
+
+// Error quotes the text.
+func (e *RemoteError) Error() string {
+	return fmt.Sprintf("transfer: the other side gave up: %q", e.Text)
+}
+
+func writeFrame(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil || len(text) > maxFrame {
+		return errors.Join(errFrame, err)
+	}
+	_, err = w.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...))
+	return err
+}
+
+func readFrame(r io.Reader, v any) error {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return cut(err)
+	}
+	n := binary.BigEndian.Uint32(head[:])
+	if n > maxFrame {
+		return errFrame
+	}
+	// What is claimed is not allocated before it is there.
+	text, err := io.ReadAll(io.LimitReader(r, int64(n)))
+	if err != nil {
+		return err
+	}
+	if len(text) < int(n) {
+		return io.ErrUnexpectedEOF
+	}
+	if json.Unmarshal(text, v) != nil {
+		return errFrame
+	}
+	return nil
+}
+
+// cut is an error of a connection that ended where a transfer does not.
+func cut(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

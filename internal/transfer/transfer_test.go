@@ -1,0 +1,427 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package transfer
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// content is n bytes that are the same each time.
+func content(seed byte, n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8([32]byte{seed}).Read(b)
+	return b
+}
+
+func write(t testing.TB, name string, b []byte, mode fs.FileMode) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, b, mode), os.Chmod(name, mode)); err != nil {
+		t.Fatal(err)
+	}
+	when := time.Date(2020, 2, 3, 4, 5, len(b)%60, 0, time.UTC)
+	if err := os.Chtimes(name, when, when); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tree makes a folder with files of many kinds.
+func tree(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "photos")
+	write(t, filepath.Join(dir, "large"), content(1, 3<<20+5), 0o644)
+	write(t, filepath.Join(dir, "empty"), nil, 0o600)
+	write(t, filepath.Join(dir, "a", "b", "c", "deep ü.txt"), content(2, 100), 0o755)
+	for n := range 300 {
+		write(t, filepath.Join(dir, "many", fmt.Sprint(n)), content(3, n), 0o640)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "nothing"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// same holds what has arrived against what was sent.
+func same(t testing.TB, sent, arrived string) {
+	t.Helper()
+	list := func(root string) map[string]string {
+		all := make(map[string]string)
+		err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			below, _ := filepath.Rel(root, name)
+			info, err := d.Info()
+			if err != nil || d.IsDir() {
+				all[below] = "folder"
+				return err
+			}
+			b, err := os.ReadFile(name)
+			all[below] = fmt.Sprintf("%v %v %x", info.Mode(), info.ModTime().UTC(), sha256.Sum256(b))
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	want, got := list(sent), list(arrived)
+	for name, w := range want {
+		if got[name] != w {
+			t.Errorf("%s: %s, not %s", name, got[name], w)
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s has arrived, and was not sent", name)
+		}
+	}
+}
+
+// A cable is a connection that is cut after so many bytes of the sender's.
+type cable struct {
+	net.Conn
+	left int
+}
+
+func (c *cable) Write(p []byte) (int, error) {
+	if c.left >= 0 && len(p) > c.left {
+		n, _ := c.Conn.Write(p[:c.left])
+		_ = c.Conn.Close()
+		return n, io.ErrClosedPipe
+	}
+	if c.left >= 0 {
+		c.left -= len(p)
+	}
+	return c.Conn.Write(p)
+}
+
+// wire is a connection that holds something: both sides may write at a time.
+func wire(t testing.TB) (a, b net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	if a, err = net.Dial("tcp", ln.Addr().String()); err == nil {
+		b, err = ln.Accept()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = a.Close(); _ = b.Close() })
+	return a, b
+}
+
+// carry sends to a folder, until so many bytes are sent; -1: all.
+func carry(t testing.TB, r *Receiver, until int, names ...string) (sent, received *Total, sendErr, receiveErr error) {
+	t.Helper()
+	a, b := wire(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer b.Close()
+		received, receiveErr = r.Receive(b)
+	}()
+	sent, sendErr = new(Sender).Send(&cable{a, until}, names...)
+	_ = a.Close()
+	<-done
+	return sent, received, sendErr, receiveErr
+}
+
+func receiver(t testing.TB) (*Receiver, string) {
+	t.Helper()
+	dir := t.TempDir()
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = root.Close() })
+	return &Receiver{Root: root}, dir
+}
+
+func TestTree(t *testing.T) {
+	t.Parallel()
+	dir := tree(t)
+	r, to := receiver(t)
+	sent, received, err, err2 := carry(t, r, -1, dir)
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	same(t, dir, filepath.Join(to, "photos"))
+	if sent.Files != 303 || sent.Saved != 0 || !bytes.Equal(sent.Sum, received.Sum) || sent.Bytes != received.Bytes {
+		t.Errorf("%+v and %+v", sent, received)
+	}
+	// Once more, and nothing is sent but names.
+	sent, received, err, err2 = carry(t, r, 100<<10, dir)
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	if sent.Saved != sent.Bytes || received.Saved != sent.Saved {
+		t.Errorf("%+v and %+v", sent, received)
+	}
+	same(t, dir, filepath.Join(to, "photos"))
+}
+
+// The sums are those of sha256sum's lines.
+func TestSum(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "file")
+	write(t, name, []byte("hello\n"), 0o644)
+	r, _ := receiver(t)
+	sent, _, err, err2 := carry(t, r, -1, name)
+	if err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	const line = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03  file\n"
+	if want := sha256.Sum256([]byte(line)); !bytes.Equal(sent.Sum, want[:]) {
+		t.Errorf("%x, not %x", sent.Sum, want)
+	}
+}
+
+// A transfer that is cut again and again goes on each time, and is whole in the end.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	dir := tree(t)
+	r, to := receiver(t)
+	const step = 250_000
+	for n := 1; ; n++ {
+		sent, _, err, err2 := carry(t, r, n*70_000+step, dir)
+		if err == nil && err2 == nil {
+			if sent.Saved == 0 || n < 4 {
+				t.Errorf("%d attempts, the last with %+v", n, sent)
+			}
+			break
+		}
+		if err == nil || err2 == nil {
+			t.Fatalf("one side knows of no cut: %v, %v", err, err2)
+		}
+		if n == 60 {
+			t.Fatal("it does not get on")
+		}
+	}
+	same(t, dir, filepath.Join(to, "photos"))
+}
+
+// Until a file is whole, what had its name stays; what begins otherwise is sent anew.
+func TestReplaced(t *testing.T) {
+	t.Parallel()
+	from := filepath.Join(t.TempDir(), "file")
+	write(t, from, content(1, 1<<20), 0o644)
+	r, to := receiver(t)
+	target := filepath.Join(to, "file")
+	for name, before := range map[string][]byte{
+		"other":  content(2, 1000),
+		"begin":  content(1, 1000),
+		"longer": content(2, 2<<20),
+		"equal":  content(2, 1<<20),
+	} {
+		write(t, target, before, 0o644)
+		if _, _, err, _ := carry(t, r, 600_000, from); err == nil {
+			t.Fatal("it was not cut")
+		}
+		if b, err := os.ReadFile(target); err != nil || !bytes.Equal(b, before) {
+			t.Errorf("%s: a cut has changed what was there: %v", name, err)
+		}
+		sent, _, err, err2 := carry(t, r, -1, from)
+		if err != nil || err2 != nil || sent.Saved < 300_000 {
+			t.Fatal(name, err, err2, sent)
+		}
+		same(t, filepath.Dir(from), to)
+		if err := os.Remove(target); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A part of something else is no part of this.
+	write(t, target+suffix, content(2, 1000), 0o600)
+	sent, _, err, err2 := carry(t, r, -1, from)
+	if err != nil || err2 != nil || sent.Saved != 0 {
+		t.Error(err, err2, sent)
+	}
+	same(t, filepath.Dir(from), to)
+}
+
+// Links are followed where they are named, and skipped below.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "real", "file"), content(1, 10), 0o644)
+	if err := errors.Join(os.Symlink("/etc", filepath.Join(dir, "real", "etc")), os.Symlink("real", filepath.Join(dir, "named"))); err != nil {
+		t.Skip(err)
+	}
+	r, to := receiver(t)
+	var skipped []string
+	a, b := wire(t)
+	done := make(chan error, 1)
+	go func() { _, err := r.Receive(b); done <- err }()
+	s := &Sender{Skip: func(name string) { skipped = append(skipped, filepath.Base(name)) }}
+	if _, err := s.Send(a, filepath.Join(dir, "named")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if len(skipped) != 1 || skipped[0] != "etc" {
+		t.Error(skipped)
+	}
+	if _, err := os.Stat(filepath.Join(to, "named", "file")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSenderErrors(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a", "same"), nil, 0o644)
+	write(t, filepath.Join(dir, "b", "same"), nil, 0o644)
+	r, _ := receiver(t)
+	if _, _, err, _ := carry(t, r, -1, filepath.Join(dir, "a", "same"), filepath.Join(dir, "b", "same")); err == nil || !strings.Contains(err.Error(), "same name") {
+		t.Error(err)
+	}
+	if _, _, err, _ := carry(t, r, -1, filepath.Join(dir, "nothing")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+	r.MaxBytes = 5
+	write(t, filepath.Join(dir, "large"), content(1, 6), 0o644)
+	_, _, err, err2 := carry(t, r, -1, filepath.Join(dir, "large"))
+	remote, ok := errors.AsType[*RemoteError](err)
+	if !ok || !strings.Contains(remote.Text, "more than the 5 bytes") || err2 == nil {
+		t.Error(err, err2)
+	}
+	if err := os.Mkdir(filepath.Join(r.Root.Name(), "large"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r.MaxBytes = 0
+	if _, _, err, _ = carry(t, r, -1, filepath.Join(dir, "large")); err == nil || !strings.Contains(err.Error(), "is a folder here") {
+		t.Error(err)
+	}
+}
+
+// Nothing that a sender says leads out of the folder, or makes a file that is not whole.
+func TestHostileSender(t *testing.T) {
+	t.Parallel()
+	good := entry{Path: "file", Size: 4, Mode: 0o644}
+	with := func(f func(e *entry)) []any {
+		e := good
+		f(&e)
+		sum := sha256.Sum256([]byte("text"))
+		return []any{hello{1, 4}, batch{[]entry{e}}, start{0}, "text", end{sum[:]}, batch{}, newDigest().done()}
+	}
+	path := func(p string) []any { return with(func(e *entry) { e.Path = p }) }
+	for name, frames := range map[string][]any{
+		"parent":         path("../file"),
+		"absolute":       path("/tmp/file"),
+		"through":        path("a/../../file"),
+		"unclean":        path("a//file"),
+		"itself":         path("."),
+		"empty":          path(""),
+		"a link out":     path("out/file"),
+		"a link's name":  path("link"),
+		"a part":         path("file" + suffix),
+		"NUL":            path("a\x00b"),
+		"backslash":      path(`..\file`),
+		"long":           path(strings.Repeat("a/", maxPath)),
+		"negative":       with(func(e *entry) { e.Size = -1 }),
+		"folder's size":  with(func(e *entry) { e.Dir = true }),
+		"too many":       {hello{}, batch{make([]entry, maxBatch+1)}},
+		"from nowhere":   {hello{1, 4}, batch{[]entry{good}}, start{3}, "t", end{}},
+		"from before":    {hello{1, 4}, batch{[]entry{good}}, start{-1}, "texts", end{}},
+		"wrong hash":     {hello{1, 4}, batch{[]entry{good}}, start{0}, "text", end{make([]byte, 32)}},
+		"no end":         {hello{1, 4}, batch{[]entry{good}}, start{0}, "text"},
+		"less than said": {hello{1, 4}, batch{[]entry{good}}, start{0}, "te"},
+		"wrong digest":   {hello{1, 4}, batch{}, done{Files: 1}},
+		"below zero":     {hello{-1, 0}},
+		"no frame":       {"GET / HTTP/1.1\r\n\r\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			outside := t.TempDir()
+			if err := os.Mkdir(filepath.Join(outside, "in"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			root, err := os.OpenRoot(filepath.Join(outside, "in"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer root.Close()
+			_ = os.Symlink("..", filepath.Join(outside, "in", "out"))
+			_ = os.Symlink("../target", filepath.Join(outside, "in", "link"))
+			var stream bytes.Buffer
+			for _, f := range frames {
+				if text, ok := f.(string); ok {
+					stream.WriteString(text)
+				} else if err := writeFrame(&stream, f); err != nil {
+					t.Fatal(err)
+				}
+			}
+			conn := struct {
+				io.Reader
+				io.Writer
+			}{&stream, io.Discard}
+			if _, err := (&Receiver{Root: root}).Receive(conn); err == nil {
+				t.Error("it was taken")
+			}
+			entries, err := os.ReadDir(outside)
+			if err != nil || len(entries) != 1 {
+				t.Errorf("outside there is %v, %v", entries, err)
+			}
+			if name == "a link's name" {
+				return // what had the name is replaced
+			}
+			if _, err := root.Lstat("file"); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("a file was made: %v", err)
+			}
+		})
+	}
+}
+
+// FuzzReceive gives a receiver anything.
+func FuzzReceive(f *testing.F) {
+	var good bytes.Buffer
+	sum := sha256.Sum256([]byte("text"))
+	sums := newDigest()
+	sums.add("a/file", 4, sum[:])
+	for _, v := range []any{hello{1, 4}, batch{[]entry{{Path: "a/file", Size: 4, Mode: 0o644}}}, start{0}} {
+		_ = writeFrame(&good, v)
+	}
+	good.WriteString("text")
+	for _, v := range []any{end{sum[:]}, batch{}, sums.done()} {
+		_ = writeFrame(&good, v)
+	}
+	f.Add(good.Bytes())
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		outside := t.TempDir()
+		if err := os.Mkdir(filepath.Join(outside, "in"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		root, err := os.OpenRoot(filepath.Join(outside, "in"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer root.Close()
+		conn := struct {
+			io.Reader
+			io.Writer
+		}{bytes.NewReader(stream), io.Discard}
+		total, err := (&Receiver{Root: root, MaxBytes: 1 << 20}).Receive(conn)
+		if err == nil && total.Bytes > int64(len(stream)) {
+			t.Errorf("%d bytes have come of %d", total.Bytes, len(stream))
+		}
+		if entries, err := os.ReadDir(outside); err != nil || len(entries) != 1 {
+			t.Errorf("outside there is %v, %v", entries, err)
+		}
+	})
+}
