@@ -119,6 +119,13 @@ type Config struct {
 	// signatures inside certificates.
 	SignatureSchemes []tls.SignatureScheme
 
+	// CertificateCompression are the algorithms by which messages with certificates are
+	// compressed (RFC 8879), in both directions, where the peer knows one of them too:
+	// of what is sent, the most wanted first. Nil: none is, and none is offered. Set it,
+	// to ZlibCompression() for instance, where chains are long and links are slow. Raw
+	// public keys are never compressed.
+	CertificateCompression []CertificateCompression
+
 	// GetConfig, on a server, is asked for the Config of each handshake, after
 	// the ClientHello was read: for tenants, for names, for keys that change
 	// while the program runs. A nil Config keeps this one. Trace and
@@ -234,6 +241,7 @@ func (c *Config) Clone() *Config {
 	d.CurvePreferences = slices.Clone(c.CurvePreferences)
 	d.KeyShares = slices.Clone(c.KeyShares)
 	d.SignatureSchemes = slices.Clone(c.SignatureSchemes)
+	d.CertificateCompression = slices.Clone(c.CertificateCompression)
 	return &d
 }
 

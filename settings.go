@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
@@ -22,23 +23,24 @@ import (
 // what the layers below work with. They do not change.
 type settings struct {
 	Config
-	server      bool
-	peers       peersJudge
-	credentials []*credential.Credential
-	ownTypes    []credential.Type // that it can show
-	peerTypes   []credential.Type // that it would have; nil: those of Peers
-	own         []Pin             // of this side's own keys
-	suites      []suite.ID
-	groups      []kex.Group
-	shares      []kex.Group // nil: as the machine thinks best
-	schemes     []credential.Scheme
-	keyLog      *keyLog
-	replay      ReplayGuard // nil: no early data is accepted
-	tickets     TicketPolicy
-	ticketKeys  TicketKeys // nil: no tickets
-	keysShared  bool       // by servers that may have other keys of their own
-	waiting     *waiting   // for TicketKeys and Sessions
-	confirm     bool       // Dialer.Confirm: servers that send tickets are to send them
+	server       bool
+	peers        peersJudge
+	credentials  []*credential.Credential
+	ownTypes     []credential.Type // that it can show
+	peerTypes    []credential.Type // that it would have; nil: those of Peers
+	own          []Pin             // of this side's own keys
+	suites       []suite.ID
+	groups       []kex.Group
+	shares       []kex.Group // nil: as the machine thinks best
+	schemes      []credential.Scheme
+	compressions []handshake.Compression
+	keyLog       *keyLog
+	replay       ReplayGuard // nil: no early data is accepted
+	tickets      TicketPolicy
+	ticketKeys   TicketKeys // nil: no tickets
+	keysShared   bool       // by servers that may have other keys of their own
+	waiting      *waiting   // for TicketKeys and Sessions
+	confirm      bool       // Dialer.Confirm: servers that send tickets are to send them
 }
 
 // settle validates a Config for one role. host is the name in the address that
@@ -48,7 +50,7 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 		c = new(Config)
 	}
 	s := &settings{Config: *c.Clone(), server: server, waiting: new(waiting)}
-	for _, step := range []func() error{s.checkRole, s.checkNumbers, s.settleSuites, s.settleGroups, s.settleSchemes, s.settleCredentials} {
+	for _, step := range []func() error{s.checkRole, s.checkNumbers, s.settleSuites, s.settleGroups, s.settleSchemes, s.settleCompression, s.settleCredentials} {
 		if err := step(); err != nil {
 			return nil, err
 		}

@@ -73,6 +73,7 @@ func (i *introduction) config() *handshake.Config {
 		Groups:          s.groups,
 		KeyShares:       s.shares,
 		PeerSchemes:     s.schemes,
+		Compressions:    s.compressions,
 		ALPN:            s.NextProtos,
 		RecordSizeLimit: uint16(s.RecordSizeLimit),
 		Credentials:     s.credentials,

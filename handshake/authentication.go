@@ -15,16 +15,17 @@ import (
 )
 
 // sendCertificate sends our Certificate (RFC 9846, Section 4.5.1), with what of
-// OCSP response and timestamps the peer has requested. A nil credential makes an
-// empty message.
-func (m *Machine) sendCertificate(cred *credential.Credential, requested []wire.ExtensionType) {
+// OCSP response and timestamps the peer has requested, and compressed where that is
+// of use and compressions lists how. A nil credential makes an empty message.
+func (m *Machine) sendCertificate(cred *credential.Credential, requested []wire.ExtensionType, compressions []uint16) error {
 	var message wire.Certificate
 	if cred != nil {
 		for _, der := range cred.Entries {
 			message.Entries = append(message.Entries, wire.CertificateEntry{Data: der})
 		}
 	}
-	if len(message.Entries) > 0 && cred.Type == credential.X509 {
+	isX509 := len(message.Entries) > 0 && cred.Type == credential.X509
+	if isX509 {
 		leaf := &message.Entries[0]
 		if slices.Contains(requested, wire.ExtStatusRequest) {
 			leaf.OCSPResponse = cred.OCSPResponse
@@ -33,7 +34,15 @@ func (m *Machine) sendCertificate(cred *credential.Credential, requested []wire.
 			leaf.SCTs = cred.SCTs
 		}
 	}
-	m.send(message.Marshal())
+	raw := message.Marshal()
+	if isX509 {
+		var err error
+		if raw, err = m.compress(raw, compressions); err != nil {
+			return err
+		}
+	}
+	m.send(raw)
+	return nil
 }
 
 // sendCertificateVerify proves that we hold the credential's private key (RFC

@@ -156,6 +156,9 @@ func clientCertificateRequest(m *Machine, s clientAwaitsCertificateOrRequest, ms
 	case !slices.Contains(request.Extensions, wire.ExtSignatureAlgorithms):
 		return nil, alert.New(alert.MissingExtension, "a CertificateRequest without signature_algorithms")
 	}
+	if err := checkCompressions(request.CompressCertificate); err != nil {
+		return nil, err
+	}
 	if own := m.cfg.ownTypes(); len(own) > 0 && !slices.Contains(own, m.clientType) {
 		// We wanted to show ourselves: going on unknown would be an accident.
 		return nil, alert.New(alert.UnsupportedCertificate, "the server asks for a certificate, and we have none of that type")
@@ -247,9 +250,8 @@ func (m *Machine) showCredential(request *wire.CertificateRequest) error {
 	if err != nil {
 		return err
 	}
-	m.sendCertificate(cred, request.Extensions)
-	if cred == nil {
-		return nil
+	if err := m.sendCertificate(cred, request.Extensions, request.CompressCertificate); err != nil || cred == nil {
+		return err
 	}
 	return m.sendCertificateVerify(cred, scheme)
 }

@@ -110,6 +110,7 @@ func (m *Machine) newClientHello() (*wire.ClientHello, error) {
 		hello.SignatureAlgorithmsCert = convert[uint16](credential.CertificateSchemes())
 		hello.CertificateAuthorities = cfg.Authorities
 		hello.StatusRequest, hello.SCT = cfg.RequestOCSP, cfg.RequestSCT
+		hello.CompressCertificate = m.decompressors()
 	}
 	if cfg.OfferTickets || len(cfg.PSKs) > 0 {
 		hello.PSKModes = []uint8{pskWithDHE}

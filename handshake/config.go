@@ -73,6 +73,10 @@ type Config struct {
 	// signed certificate timestamps.
 	RequestOCSP, RequestSCT bool
 
+	// Compressions are the algorithms for Certificate messages by preference; empty:
+	// none is compressed.
+	Compressions []Compression
+
 	// PSKs are the pre-shared keys that a client offers, most wanted first. The
 	// machine owns their secrets.
 	PSKs []*PSK
@@ -194,6 +198,8 @@ func (c *Config) validate(role Role) error {
 		return errors.New("handshake: Config.ALPN has a protocol that is empty or too long")
 	case slices.ContainsFunc(c.Authorities, func(name []byte) bool { return len(name) == 0 }), total(c.Authorities) > maxList:
 		return errors.New("handshake: Config.Authorities are empty or too long")
+	case len(c.Compressions) > maxCompressions:
+		return errors.New("handshake: Config.Compressions has more than can be offered")
 	case slices.ContainsFunc(c.PSKs, func(p *PSK) bool { return p.validate() != nil }), total(pskIdentities(c.PSKs)) > maxList:
 		return errors.New("handshake: Config.PSKs has one that cannot work, or they are too long")
 	case c.Verify == nil && (role == Client || c.requestsPeer()):

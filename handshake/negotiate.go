@@ -40,6 +40,9 @@ func checkClientHello(hello *wire.ClientHello) error {
 		// RFC 7250, Section 4.1: that goes without saying, and must.
 		return alert.New(alert.IllegalParameter, "a list of certificate types that holds nothing but X.509")
 	}
+	if err := checkCompressions(hello.CompressCertificate); err != nil {
+		return err
+	}
 	return checkClientShares(hello)
 }
 

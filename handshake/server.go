@@ -193,7 +193,9 @@ func (m *Machine) sendServerFlight(hello *wire.ClientHello, selected *selection)
 		if selected.requestPeer {
 			next = serverAwaitsCertificate{requested: m.sendCertificateRequest()}
 		}
-		m.sendCertificate(selected.credential, hello.Extensions)
+		if err := m.sendCertificate(selected.credential, hello.Extensions, hello.CompressCertificate); err != nil {
+			return nil, err
+		}
 		if err := m.sendCertificateVerify(selected.credential, selected.scheme); err != nil {
 			return nil, err
 		}
@@ -312,6 +314,7 @@ func (m *Machine) sendCertificateRequest() []wire.ExtensionType {
 	if m.clientType == credential.X509 {
 		request.SignatureAlgorithmsCert = convert[uint16](credential.CertificateSchemes())
 		request.CertificateAuthorities = m.cfg.Authorities
+		request.CompressCertificate = m.decompressors()
 		if request.StatusRequest = m.cfg.RequestOCSP; request.StatusRequest {
 			requested = append(requested, wire.ExtStatusRequest)
 		}

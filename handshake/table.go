@@ -69,9 +69,11 @@ var transitions = [stateCount][]transition{
 	clientWaitCertCR: {
 		{wire.CertificateRequestType, hashFirst, false, on(clientCertificateRequest)},
 		{wire.CertificateType, hashFirst, false, on(clientCertificateUnasked)},
+		{wire.CompressedCertificateType, hashFirst, false, uncompressed(clientCertificateUnasked)},
 	},
 	clientWaitCert: {
 		{wire.CertificateType, hashFirst, false, on(clientCertificate)},
+		{wire.CompressedCertificateType, hashFirst, false, uncompressed(clientCertificate)},
 	},
 	clientWaitCV: {
 		{wire.CertificateVerifyType, hashLast, false, on(clientCertificateVerify)},
@@ -90,6 +92,7 @@ var transitions = [stateCount][]transition{
 	},
 	serverWaitCert: {
 		{wire.CertificateType, hashFirst, false, on(serverCertificate)},
+		{wire.CompressedCertificateType, hashFirst, false, uncompressed(serverCertificate)},
 	},
 	serverWaitCV: {
 		{wire.CertificateVerifyType, hashLast, false, on(serverCertificateVerify)},
