@@ -472,7 +472,8 @@ func TestPSKAtOnce(t *testing.T) {
 		t.Error(first)
 	}
 	for range n - 1 {
-		if err := <-done; err != nil && !strings.Contains(err.Error(), "PSK binder") {
+		// Wiped before it was found, or between the finding and the judging.
+		if err := <-done; err != nil && !strings.Contains(err.Error(), "PSK binder") && !strings.Contains(err.Error(), "not on the list") {
 			t.Error(err)
 		}
 	}
