@@ -53,6 +53,9 @@ func (c *connection) config() (*mayfly.Config, error) {
 			config.SignatureSchemes = append(config.SignatureSchemes, tls.SignatureScheme(scheme))
 		}
 	}
+	if config.CertificateCompression, err = f.compressions(); err != nil {
+		return nil, err
+	}
 	if config.PeerKinds, err = kinds(f.acceptedPeerCertTypes); err != nil {
 		return nil, err
 	}

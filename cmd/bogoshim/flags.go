@@ -57,6 +57,8 @@ type flags struct {
 	acceptedPeerCertTypes       []int
 	enableOCSPStapling          bool
 	enableSCT                   bool
+	installCompressions         bool
+	installCompression          int
 
 	// What it negotiates.
 	minVersion, maxVersion    int
