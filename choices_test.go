@@ -147,3 +147,42 @@ func TestSignatureSchemes(t *testing.T) {
 		}
 	}
 }
+
+// TestGREASE has crypto/tls not mind values that mean nothing, in either role, and
+// sessions resumed with them.
+func TestGREASE(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.client.GREASE, r.server.GREASE = true, true
+	for n := range 2 {
+		client, server := r.connect(t)
+		mustBe(t, n > 0, client, server)
+	}
+	cert := testCertificate(t, "db.example", time.Now().Add(time.Hour))
+	a, b := tcpPair(t)
+	client := mayfly.Client(a, &mayfly.Config{Peers: mayfly.InsecureAnyServer(), GREASE: true})
+	theirs := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{cert}})
+	done := make(chan error, 1)
+	go func() { done <- theirs.Handshake() }()
+	if err := client.Handshake(); err != nil {
+		t.Fatal(err, <-done)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	exchangeOnce(t, client, theirs)
+
+	a, b = tcpPair(t)
+	theirs = tls.Client(a, &tls.Config{InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(1)})
+	server := mayfly.Server(b, &mayfly.Config{
+		Certificates: []tls.Certificate{cert}, Peers: mayfly.NoClientAuth(), GREASE: true, TicketKeys: mayfly.NewTicketRing(mayfly.GenerateSealingKey()),
+	})
+	go func() { done <- server.Handshake() }()
+	if err := theirs.Handshake(); err != nil {
+		t.Fatal(err, <-done)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	exchangeOnce(t, theirs, server)
+}

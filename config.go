@@ -126,6 +126,12 @@ type Config struct {
 	// public keys are never compressed.
 	CertificateCompression []CertificateCompression
 
+	// GREASE adds values that mean nothing, and that a peer must ignore, to what this
+	// side sends (RFC 8701): to a client's first message, with what looks like an
+	// Encrypted ClientHello among them, and to a server's tickets. Peers and networks
+	// that do not ignore them are found out, and what comes later still has a way.
+	GREASE bool
+
 	// GetConfig, on a server, is asked for the Config of each handshake, after
 	// the ClientHello was read: for tenants, for names, for keys that change
 	// while the program runs. A nil Config keeps this one. Trace and

@@ -337,9 +337,13 @@ func (i *introduction) newTicket(secret *schedule.Resumption, key *SealingKey, n
 	if err != nil {
 		return nil, fmt.Errorf("mayfly: a ticket cannot be sealed: %w", err)
 	}
-	return (&wire.NewSessionTicket{
+	message := &wire.NewSessionTicket{
 		Lifetime: uint32(state.Lifetime / time.Second), AgeAdd: state.AgeAdd, Nonce: nonce, Ticket: sealed, MaxEarlyData: state.MaxEarlyData,
-	}).Marshal(), nil
+	}
+	if s.GREASE {
+		message.Other = []wire.Extension{{Type: wire.ExtensionType(uint16(add[0]&0xf0|0x0a) * 0x0101)}} // RFC 8701, Section 4.1
+	}
+	return message.Marshal(), nil
 }
 
 // remember is what both sides keep of a handshake that is done, but for what belongs

@@ -111,7 +111,7 @@ func (i *introduction) config() *handshake.Config {
 			config.PSKs = append([]*handshake.PSK{session}, config.PSKs...)
 			config.EarlyData = i.early > 0 && uint64(i.early) <= uint64(session.MaxEarlyData)
 		}
-		config.ServerName = s.sni()
+		config.ServerName, config.GREASE = s.sni(), s.GREASE
 		config.RequestOCSP, config.RequestSCT = true, true
 		config.Resume = s.Sessions != nil
 		config.OfferTickets = s.confirm || config.Resume

@@ -64,6 +64,9 @@ func clientEncryptedExtensions(m *Machine, s clientAwaitsExtensions, msg wire.Me
 	if err := checkResponses(inEncryptedExtensions, message.Extensions, s.hello.Extensions); err != nil {
 		return nil, err
 	}
+	if err := checkRetryConfigs(message.Other); err != nil {
+		return nil, err
+	}
 	if message.ALPN != "" && !slices.Contains(s.hello.ALPN, message.ALPN) {
 		// RFC 7301, Section 3.1.
 		return nil, alert.New(alert.IllegalParameter, "the server selected an application protocol that was not offered")

@@ -66,6 +66,10 @@ func (m *Machine) sendClientHello(start *clientStart) (state, error) {
 	if err := m.generateShares(s, hello, m.cfg.keyShares()); err != nil {
 		return nil, err
 	}
+	if err := m.grease(hello); err != nil {
+		s.wipe()
+		return nil, err
+	}
 	m.summary.ClientRandom, m.summary.ServerName = hello.Random, hello.ServerName
 	s.psks, start.psks = usablePSKs(start.psks, m.cfg.suites()) // start wipes the rest
 	s.early = m.sendsEarlyData(s.psks)
@@ -249,7 +253,7 @@ func (m *Machine) retryClientHello(s *clientAwaitsServerHello, request *wire.Ser
 	switch {
 	case !asksShare && len(request.Cookie) == 0:
 		return nil, alert.New(alert.IllegalParameter, "a HelloRetryRequest that changes nothing")
-	case asksShare && !slices.Contains(hello.SupportedGroups, request.SelectedGroup):
+	case asksShare && (!slices.Contains(hello.SupportedGroups, request.SelectedGroup) || isGREASE(request.SelectedGroup)):
 		return nil, alert.New(alert.IllegalParameter, "a HelloRetryRequest for a group that was not offered")
 	case asksShare && slices.ContainsFunc(hello.KeyShares, func(k wire.KeyShare) bool { return k.Group == request.SelectedGroup }):
 		return nil, alert.New(alert.IllegalParameter, "a HelloRetryRequest for a group whose share was sent")

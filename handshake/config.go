@@ -47,6 +47,10 @@ type Config struct {
 	// Credentials are the candidates to show, by preference.
 	Credentials []*credential.Credential
 
+	// GREASE makes a client send values that mean nothing (RFC 8701), and what looks
+	// like an Encrypted ClientHello.
+	GREASE bool
+
 	// NeverAnonymous makes a client that has Credentials fail where a server asks for
 	// one and none suits it.
 	NeverAnonymous bool

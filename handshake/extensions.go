@@ -53,6 +53,7 @@ var places = map[wire.ExtensionType]place{
 	wire.ExtSignatureAlgorithmsCert: inClientHello | inCertificateRequest,
 	wire.ExtKeyShare:                inClientHello | inServerHello | inHelloRetryRequest,
 	wire.ExtTicketRequest:           inClientHello | inEncryptedExtensions,
+	wire.ExtEncryptedClientHello:    inClientHello | inEncryptedExtensions | inHelloRetryRequest,
 }
 
 // checkIndications judges the extensions of a message that asks or tells: there
@@ -74,7 +75,7 @@ func checkResponses(where place, extensions, requested []wire.ExtensionType) err
 		return err
 	}
 	for _, ext := range extensions {
-		if !slices.Contains(requested, ext) && !(ext == wire.ExtCookie && where == inHelloRetryRequest) {
+		if (!slices.Contains(requested, ext) || isGREASE(ext)) && !(ext == wire.ExtCookie && where == inHelloRetryRequest) {
 			return alert.New(alert.UnsupportedExtension, "an extension answers what was not asked")
 		}
 	}

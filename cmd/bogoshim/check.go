@@ -24,6 +24,7 @@ import (
 // expectations are what the tests say that must be found out about a connection.
 type expectations struct {
 	serverName, alpn, advertisedALPN          string
+	noNameOverride                            bool
 	noServerName                              bool
 	version, cipher, cipherAES, cipherNoAES   int
 	curveID                                   int
@@ -52,6 +53,7 @@ type expectations struct {
 // facts are what was found out about one connection whose handshake is done.
 type facts struct {
 	server, resume bool
+	hostName       string // that a client asked for
 	state          tls.ConnectionState
 	peer           mayfly.Peer
 	hasAES         bool
@@ -120,6 +122,9 @@ func (e *expectations) checkNames(f *facts) error {
 	}
 	if got := f.state.NegotiatedProtocol; got != want {
 		return unexpected("the application protocol", quoted(got), quoted(want))
+	}
+	if e.noNameOverride && f.state.ServerName != f.hostName {
+		return unexpected("the name by which the server is judged", quoted(f.state.ServerName), quoted(f.hostName))
 	}
 	if e.serverName != "" && f.state.ServerName != e.serverName {
 		return unexpected("the server's name", quoted(f.state.ServerName), quoted(e.serverName))

@@ -114,7 +114,7 @@ func (c *connection) clientConfig(config *mayfly.Config, psks []*mayfly.Preshare
 	config.NextProtos = protocols(f.advertiseALPN)
 	config.Sessions = c.store.cache
 	config.KeyShares = f.shares()
-	config.NeverAnonymous = true
+	config.NeverAnonymous, config.GREASE = true, f.enableGREASE || f.enableECHGREASE
 	var err error
 	if config.OwnKinds, err = kinds(f.availableClientCertTypes); err != nil {
 		return nil, err
@@ -188,6 +188,7 @@ func (c *connection) clientCertificate(list []mayfly.Credential) func(context.Co
 func (c *connection) serverConfig(config *mayfly.Config, psks []*mayfly.PresharedKey) (*mayfly.Config, error) {
 	f := c.flags
 	config.TicketKeys, config.NoGreeting = c.shim.ring, true
+	config.GREASE = true // the tests suppose it of every server
 	if f.noTicket || f.skipTicket {
 		config.Tickets.Count = -1
 	}

@@ -135,6 +135,7 @@ func (c *connection) facts() *facts {
 	f := &facts{
 		server:        c.flags.server,
 		resume:        c.resume,
+		hostName:      c.flags.hostName,
 		state:         c.conn.ConnectionState(),
 		peer:          c.conn.Peer(),
 		hasAES:        cpu.X86.HasAES || cpu.ARM64.HasAES,

@@ -92,13 +92,13 @@ func TestExpectations(t *testing.T) {
 // that go by the processor. TestUnreachable makes them fail.
 var unreachable = map[string]bool{
 	"expect-extended-master-secret": true, "expect-secure-renegotiation": true, "expect-no-session-id": true,
-	"expect-cipher-aes": true, "expect-cipher-no-aes": true,
+	"expect-cipher-aes": true, "expect-cipher-no-aes": true, "expect-no-ech-name-override": true,
 }
 
 // TestUnreachable holds made-up facts against the checks that no peer can make fail.
 func TestUnreachable(t *testing.T) {
 	t.Parallel()
-	old := tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_AES_128_GCM_SHA256}
+	old := tls.ConnectionState{Version: tls.VersionTLS12, CipherSuite: tls.TLS_AES_128_GCM_SHA256, ServerName: "public.example"}
 	tested := make(map[string]bool)
 	for _, test := range []struct {
 		flag, arg string
@@ -108,6 +108,7 @@ func TestUnreachable(t *testing.T) {
 		{flag: "expect-extended-master-secret", fails: "extended_master_secret"},
 		{flag: "expect-secure-renegotiation", fails: "renegotiation_info"},
 		{flag: "expect-no-session-id", fails: "have no ID"},
+		{flag: "expect-no-ech-name-override", fails: "the name by which the server is judged"},
 		{flag: "expect-cipher-aes", arg: "4867", hasAES: true, fails: "the cipher suite"},
 		{flag: "expect-cipher-aes", arg: "4867"},
 		{flag: "expect-cipher-aes", arg: "4865", hasAES: true},

@@ -61,24 +61,25 @@ type flags struct {
 	installCompression          int
 
 	// What it negotiates.
-	minVersion, maxVersion    int
-	noTLS1, noTLS11, noTLS12  bool
-	curves                    []int
-	cipher                    string
-	keyShares                 []int
-	noKeyShares               bool
-	serverGroupsHint          []int
-	serverPreference          bool
-	advertiseALPN, selectALPN string
-	selectEmptyALPN           bool
-	declineALPN, rejectALPN   bool
-	selectNextProto           string
-	noTicket                  bool
-	useTicketCallback         bool
-	useTicketAEADCallback     bool
-	renewTicket, skipTicket   bool
-	enableEarlyData           bool
-	resumptionDelay           int
+	minVersion, maxVersion        int
+	noTLS1, noTLS11, noTLS12      bool
+	curves                        []int
+	cipher                        string
+	keyShares                     []int
+	noKeyShares                   bool
+	serverGroupsHint              []int
+	serverPreference              bool
+	advertiseALPN, selectALPN     string
+	selectEmptyALPN               bool
+	declineALPN, rejectALPN       bool
+	selectNextProto               string
+	enableGREASE, enableECHGREASE bool
+	noTicket                      bool
+	useTicketCallback             bool
+	useTicketAEADCallback         bool
+	renewTicket, skipTicket       bool
+	enableEarlyData               bool
+	resumptionDelay               int
 
 	// What it does.
 	async                   bool

@@ -76,6 +76,8 @@ func options() map[string]option {
 		"advertise-alpn":               text(func(f *flags) *string { return &f.advertiseALPN }),
 		"select-alpn":                  text(func(f *flags) *string { return &f.selectALPN }),
 		"select-empty-alpn":            boolean(func(f *flags) *bool { return &f.selectEmptyALPN }),
+		"enable-grease":                boolean(func(f *flags) *bool { return &f.enableGREASE }),
+		"enable-ech-grease":            boolean(func(f *flags) *bool { return &f.enableECHGREASE }),
 		"decline-alpn":                 boolean(func(f *flags) *bool { return &f.declineALPN }),
 		"reject-alpn":                  boolean(func(f *flags) *bool { return &f.rejectALPN }),
 		"select-next-proto":            text(func(f *flags) *string { return &f.selectNextProto }),
@@ -139,6 +141,7 @@ func options() map[string]option {
 		"expect-peer-certificate-type":      optional(func(f *flags) **int { return &f.expect.peerCertType }, strconv.Atoi),
 		"expect-early-data-reason":          text(func(f *flags) *string { return &f.expect.earlyDataReason }),
 		"expect-ticket-age-skew":            number(func(f *flags) *int { return &f.expect.ticketAgeSkew }),
+		"expect-no-ech-name-override":       boolean(func(f *flags) *bool { return &f.expect.noNameOverride }),
 		"expect-peer-signature-algorithm":   number(func(f *flags) *int { return &f.expect.peerScheme }),
 		"expect-selected-credential":        optional(func(f *flags) **int { return &f.expect.selectedCredential }, strconv.Atoi),
 	}

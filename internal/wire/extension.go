@@ -18,31 +18,32 @@ type ExtensionType uint16
 
 // The extensions that are known here.
 const (
-	ExtServerName              ExtensionType = 0  // RFC 6066
-	ExtMaxFragmentLength       ExtensionType = 1  // RFC 6066
-	ExtStatusRequest           ExtensionType = 5  // RFC 6066
-	ExtSupportedGroups         ExtensionType = 10 // RFC 9846, Section 4.3.7
-	ExtSignatureAlgorithms     ExtensionType = 13 // RFC 9846, Section 4.3.3
-	ExtUseSRTP                 ExtensionType = 14 // RFC 5764
-	ExtHeartbeat               ExtensionType = 15 // RFC 6520
-	ExtALPN                    ExtensionType = 16 // RFC 7301
-	ExtSCT                     ExtensionType = 18 // RFC 6962
-	ExtClientCertificateType   ExtensionType = 19 // RFC 7250
-	ExtServerCertificateType   ExtensionType = 20 // RFC 7250
-	ExtPadding                 ExtensionType = 21 // RFC 7685
-	ExtCompressCertificate     ExtensionType = 27 // RFC 8879
-	ExtRecordSizeLimit         ExtensionType = 28 // RFC 8449
-	ExtPreSharedKey            ExtensionType = 41 // RFC 9846, Section 4.3.11
-	ExtEarlyData               ExtensionType = 42 // RFC 9846, Section 4.3.10
-	ExtSupportedVersions       ExtensionType = 43 // RFC 9846, Section 4.3.1
-	ExtCookie                  ExtensionType = 44 // RFC 9846, Section 4.3.2
-	ExtPSKKeyExchangeModes     ExtensionType = 45 // RFC 9846, Section 4.3.9
-	ExtCertificateAuthorities  ExtensionType = 47 // RFC 9846, Section 4.3.4
-	ExtOIDFilters              ExtensionType = 48 // RFC 9846, Section 4.3.5
-	ExtPostHandshakeAuth       ExtensionType = 49 // RFC 9846, Section 4.3.6
-	ExtSignatureAlgorithmsCert ExtensionType = 50 // RFC 9846, Section 4.3.3
-	ExtKeyShare                ExtensionType = 51 // RFC 9846, Section 4.3.8
-	ExtTicketRequest           ExtensionType = 58 // RFC 9149
+	ExtServerName              ExtensionType = 0      // RFC 6066
+	ExtMaxFragmentLength       ExtensionType = 1      // RFC 6066
+	ExtStatusRequest           ExtensionType = 5      // RFC 6066
+	ExtSupportedGroups         ExtensionType = 10     // RFC 9846, Section 4.3.7
+	ExtSignatureAlgorithms     ExtensionType = 13     // RFC 9846, Section 4.3.3
+	ExtUseSRTP                 ExtensionType = 14     // RFC 5764
+	ExtHeartbeat               ExtensionType = 15     // RFC 6520
+	ExtALPN                    ExtensionType = 16     // RFC 7301
+	ExtSCT                     ExtensionType = 18     // RFC 6962
+	ExtClientCertificateType   ExtensionType = 19     // RFC 7250
+	ExtServerCertificateType   ExtensionType = 20     // RFC 7250
+	ExtPadding                 ExtensionType = 21     // RFC 7685
+	ExtCompressCertificate     ExtensionType = 27     // RFC 8879
+	ExtRecordSizeLimit         ExtensionType = 28     // RFC 8449
+	ExtPreSharedKey            ExtensionType = 41     // RFC 9846, Section 4.3.11
+	ExtEarlyData               ExtensionType = 42     // RFC 9846, Section 4.3.10
+	ExtSupportedVersions       ExtensionType = 43     // RFC 9846, Section 4.3.1
+	ExtCookie                  ExtensionType = 44     // RFC 9846, Section 4.3.2
+	ExtPSKKeyExchangeModes     ExtensionType = 45     // RFC 9846, Section 4.3.9
+	ExtCertificateAuthorities  ExtensionType = 47     // RFC 9846, Section 4.3.4
+	ExtOIDFilters              ExtensionType = 48     // RFC 9846, Section 4.3.5
+	ExtPostHandshakeAuth       ExtensionType = 49     // RFC 9846, Section 4.3.6
+	ExtSignatureAlgorithmsCert ExtensionType = 50     // RFC 9846, Section 4.3.3
+	ExtKeyShare                ExtensionType = 51     // RFC 9846, Section 4.3.8
+	ExtTicketRequest           ExtensionType = 58     // RFC 9149
+	ExtEncryptedClientHello    ExtensionType = 0xfe0d // RFC 9849
 )
 
 // String returns the number: names are for people who read the RFCs.
