@@ -187,7 +187,9 @@ func (s *settings) settleSuites() error {
 		if suite.ByID(suite.ID(id)) == nil {
 			return configError("CipherSuites holds one that is not of TLS 1.3: there are TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384 and TLS_CHACHA20_POLY1305_SHA256")
 		}
-		s.suites = append(s.suites, suite.ID(id))
+		if !slices.Contains(s.suites, suite.ID(id)) {
+			s.suites = append(s.suites, suite.ID(id))
+		}
 	}
 	if len(s.suites) == 0 {
 		return configError("CipherSuites is empty: leave it nil for the default")
@@ -204,7 +206,9 @@ func (s *settings) settleGroups() error {
 		if !kex.Group(id).Supported() {
 			return configError("CurvePreferences holds one that is not supported: there are X25519MLKEM768, X25519, CurveP256, CurveP384, CurveP521 and MLKEM1024")
 		}
-		s.groups = append(s.groups, kex.Group(id))
+		if !slices.Contains(s.groups, kex.Group(id)) {
+			s.groups = append(s.groups, kex.Group(id))
+		}
 	}
 	if len(s.groups) == 0 {
 		return configError("CurvePreferences is empty: leave it nil for the default")
@@ -220,7 +224,9 @@ func (s *settings) settleShares() error {
 		if !slices.Contains(s.groups, kex.Group(id)) {
 			return configError("KeyShares holds one that is not among CurvePreferences, or their default")
 		}
-		s.shares = append(s.shares, kex.Group(id))
+		if !slices.Contains(s.shares, kex.Group(id)) {
+			s.shares = append(s.shares, kex.Group(id))
+		}
 	}
 	return nil
 }
@@ -233,7 +239,9 @@ func (s *settings) settleSchemes() error {
 		if !slices.Contains(credential.Schemes(), credential.Scheme(id)) {
 			return configError("SignatureSchemes holds one that TLS 1.3 does not have, or mayfly: there are Ed25519, ECDSAWithP256AndSHA256 and its like, and PSSWithSHA256 and its like")
 		}
-		s.schemes = append(s.schemes, credential.Scheme(id))
+		if !slices.Contains(s.schemes, credential.Scheme(id)) {
+			s.schemes = append(s.schemes, credential.Scheme(id))
+		}
 	}
 	return nil
 }

@@ -190,6 +190,8 @@ func (c *Config) validate(role Role) error {
 		return errors.New("handshake: Config.Suites has an unknown suite")
 	case slices.ContainsFunc(c.Groups, func(g kex.Group) bool { return !g.Supported() }):
 		return errors.New("handshake: Config.Groups has an unknown group")
+	case repeats(c.Suites) || repeats(c.Groups) || repeats(c.KeyShares) || repeats(c.PeerSchemes):
+		return errors.New("handshake: Config names a suite, a group or a scheme twice") // RFC 9846, Sections 4.3.7 and 4.3.8
 	case slices.ContainsFunc(c.KeyShares, func(g kex.Group) bool { return !slices.Contains(c.groups(), g) }):
 		return errors.New("handshake: Config.KeyShares has a group that is not in Groups")
 	case c.RecordSizeLimit != 0 && (c.RecordSizeLimit < minRecordLimit || c.RecordSizeLimit > maxRecordLimit):
@@ -210,6 +212,16 @@ func (c *Config) validate(role Role) error {
 		return errors.New("handshake: Config.Verify must be set")
 	}
 	return nil
+}
+
+// repeats reports whether something is in a short list twice.
+func repeats[T comparable](list []T) bool {
+	for i, v := range list {
+		if slices.Contains(list[:i], v) {
+			return true
+		}
+	}
+	return false
 }
 
 // total is the length of a list of vectors with their lengths.

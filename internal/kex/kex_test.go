@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"math/big"
 	"slices"
 	"strings"
 	"testing"
@@ -532,4 +533,32 @@ func unhex(t *testing.T, s string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// TestLeadingZeros has shared secrets that begin with zeros, which RFC 9846, Section
+// 7.4.2, keeps. The client's key is 1, so that the secret is the x-coordinate of the
+// server's share.
+func TestLeadingZeros(t *testing.T) {
+	t.Parallel()
+	key := func(n int64) *ecdhKey {
+		k, err := newECDH(P256, big.NewInt(n).FillBytes(make([]byte, scalarLen)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	found := 0
+	for n := int64(2); found < 3 && n < 5000; n++ {
+		share := key(n).Share()
+		if x := share[1 : 1+scalarLen]; x[0] == 0 {
+			found++
+			secret, err := key(1).Agree(share)
+			if err != nil || !bytes.Equal(secret.Bytes(), x) {
+				t.Errorf("%d: %x: %v", n, x, err)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no secret begins with a zero")
+	}
 }
