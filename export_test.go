@@ -59,3 +59,14 @@ func RenameSession(s *Session, name string) { s.state.ServerName = name }
 
 // AgeSession has a client believe that its ticket is so much older.
 func AgeSession(s *Session, d time.Duration) { s.state.Issued = s.state.Issued.Add(-d) }
+
+// AskHelpers has a connection's next large jobs done by more than one core, as if that
+// had been faster.
+func AskHelpers(c *Conn) {
+	c.in.mu.Lock()
+	defer c.in.mu.Unlock()
+	c.out.mu.Lock()
+	defer c.unlockOut()
+	c.in.crew = crew{turn: 1, usual: time.Hour}
+	c.out.crew = c.in.crew
+}

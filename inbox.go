@@ -20,6 +20,7 @@ type inbox struct {
 	buf  *[]byte // nil while nothing is buffered
 	r, w int     // what of buf is not yet opened
 	bulk bool    // the transport has more than readChunk at a time
+	crew crew    // for what is opened by more than one core
 }
 
 // The buffers that are read into, the larger ones for bulk data, and those in which
@@ -27,12 +28,16 @@ type inbox struct {
 var (
 	readBuffers = sync.Pool{New: func() any { b := make([]byte, readChunk); return &b }}
 	bulkBuffers = sync.Pool{New: func() any { b := make([]byte, bulkChunk); return &b }}
+	hugeBuffers = sync.Pool{New: func() any { b := make([]byte, crewChunk); return &b }}
 	waitBuffers = sync.Pool{New: func() any { b := make([]byte, waitChunk); return &b }}
 )
 
 // bufferPool is where buffers for n bytes come from.
 func bufferPool(n int) *sync.Pool {
-	if n > readChunk {
+	switch {
+	case n > bulkChunk:
+		return &hugeBuffers
+	case n > readChunk:
 		return &bulkBuffers
 	}
 	return &readBuffers
@@ -71,6 +76,21 @@ func (in *inbox) ready() bool {
 	return whole || err != nil
 }
 
+// large appends to records those that come next, as long as they are large and whole.
+// They stay where they are.
+func (in *inbox) large(records [][]byte) [][]byte {
+	ahead := *in
+	for len(records) < cap(records) {
+		n, whole, err := ahead.next()
+		if !whole || err != nil || n < minPiece {
+			break
+		}
+		records = append(records, (*in.buf)[ahead.r:ahead.r+n:ahead.r+n])
+		ahead.r += n
+	}
+	return records
+}
+
 // fetch returns the next whole record, a part of the buffer.
 func (in *inbox) fetch(src io.Reader) ([]byte, error) {
 	for {
@@ -104,14 +124,25 @@ func (in *inbox) fill(src io.Reader) error {
 // judge notes whether data comes in bulk, after n bytes were read into room for more.
 func (in *inbox) judge(n, room int) { in.bulk = n == room || in.bulk && n >= readChunk }
 
-// makeRoom moves what is there to the start of the buffer, or of a larger one.
+// chunk is how large a buffer should be.
+func (in *inbox) chunk() int {
+	switch {
+	case !in.bulk:
+		return readChunk
+	case !in.crew.ready():
+		return bulkChunk
+	}
+	return crewChunk
+}
+
+// makeRoom moves what is there to the start of the buffer, or of another.
 func (in *inbox) makeRoom() {
 	from := *in.buf
 	rest := from[in.r:in.w]
-	if in.bulk && len(from) < bulkChunk {
+	if want := in.chunk(); want != len(from) && want > len(rest) {
 		old := in.buf
 		defer bufferPool(len(from)).Put(old)
-		in.hold(bulkChunk)
+		in.hold(want)
 	}
 	in.r, in.w = 0, copy(*in.buf, rest)
 }
@@ -120,11 +151,7 @@ func (in *inbox) makeRoom() {
 // something to put into it.
 func (in *inbox) wait(src io.Reader) error {
 	if in.waiter != nil {
-		pool := &readBuffers
-		if in.bulk {
-			pool = &bulkBuffers
-		}
-		buf, n, err := in.waiter.wait(pool)
+		buf, n, err := in.waiter.wait(bufferPool(in.chunk()))
 		if errors.Is(err, io.EOF) {
 			err = ErrTruncated
 		}

@@ -106,4 +106,18 @@ const (
 	// than that was there.
 	readChunk = 64 << 10
 	bulkChunk = 128 << 10
+
+	// crewChunk is how much is sealed at once, and asked of the transport, where more
+	// than one core may work at it.
+	crewChunk = 512 << 10
+
+	// minPieces is how many records a job for more than one core has at least, and
+	// minPiece how large they are.
+	minPieces = 4
+	minPiece  = 4 << 10
+
+	// maxPause is how many jobs are done by one core before it is tried whether more are
+	// faster, maxTurn how many by more before it is tried whether they still are.
+	maxTurn  = 16
+	maxPause = 1024
 )

@@ -96,7 +96,12 @@ func (c *Conn) open(p []byte) (n int, err error) {
 		case !c.in.ready():
 			return n, nil
 		default:
-			if err = c.nextRecord(p[n:]); err != nil {
+			var k int
+			k, err = c.openMany(p[n:])
+			if n += k; k == 0 && err == nil && c.in.ready() {
+				err = c.nextRecord(p[n:])
+			}
+			if err != nil {
 				err = c.readError(err)
 			}
 		}
@@ -115,8 +120,7 @@ func (in *readHalf) take(p []byte) int {
 	}
 	n := len(in.plain)
 	if &in.plain[0] != &p[0] {
-		n = copy(p, in.plain)
-		volatile.Wipe(in.plain[:n])
+		n = volatile.Move(p, in.plain)
 	}
 	if in.plain = in.plain[n:]; len(in.plain) == 0 {
 		in.plain = nil

@@ -72,11 +72,20 @@ func (s *rekeyState) due(now time.Time, n int, records uint64, owed bool, remain
 	return 0
 }
 
-// chunk is how much may be sealed between two questions whether a change is due:
-// what the policy allows under one key, and a full record at least.
-func (s *rekeyState) chunk() int {
-	n := min(s.policy.Records, writeChunk/record.MaxPlaintext) * record.MaxPlaintext
-	return int(max(min(n, s.policy.Bytes), record.MaxPlaintext))
+// chunk is how much of most may be sealed between two questions whether a change is
+// due: what the policy leaves under this key, or allows under the next, and a full
+// record at least.
+func (s *rekeyState) chunk(most int) int {
+	n := min(left(s.policy.Records, s.records), uint64(most)/record.MaxPlaintext) * record.MaxPlaintext
+	return int(max(min(n, left(s.policy.Bytes, s.bytes)), record.MaxPlaintext))
+}
+
+// left is what is left of limit, or all of it when it is used up.
+func left(limit, used uint64) uint64 {
+	if used < limit {
+		return limit - used
+	}
+	return limit
 }
 
 // rekeyIfDue seals a KeyUpdate into b and changes the keys, where that is due

@@ -29,6 +29,7 @@ type writeHalf struct {
 	pending []byte // sealed, and not yet taken by the transport
 	owing   bool   // some of pending is data of the caller's
 	rekey   rekeyState
+	crew    crew
 
 	told   *KeyInfo // the present keys, where a Trace was told of them
 	counts counts   // of application data
@@ -43,12 +44,13 @@ type writeHalf struct {
 var (
 	smallBuffers = sync.Pool{New: func() any { b := make([]byte, 0, record.MaxCiphertext+2*record.HeaderLen+64); return &b }}
 	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, writeChunk+writeChunk/32); return &b }}
+	crewBuffers  = sync.Pool{New: func() any { b := make([]byte, 0, crewChunk+crewChunk/32); return &b }}
 )
 
 // Write seals p and writes it to the transport. n counts the bytes that were
 // sealed: they are the library's to deliver. After a deadline passed
 // (os.ErrDeadlineExceeded) go on with p[n:], never with p: what was sealed and
-// not sent is kept, at most one chunk of 128 KiB, and goes out before anything
+// not sent is kept, at most one chunk of 512 KiB, and goes out before anything
 // else with the next Write, Flush or CloseWrite. With a deadline that has
 // already passed nothing is sealed. Write runs the handshake if that has not
 // been done. An empty p seals nothing.
@@ -76,7 +78,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		return 0, nil // a record of nothing would surprise some peers
 	}
 	for {
-		chunk := p[n:min(n+c.out.rekey.chunk(), len(p))]
+		chunk := p[n:min(n+c.out.chunk(len(p)-n), len(p))]
 		if err := c.writeChunk(chunk, &n); err != nil {
 			return n, c.writeError(err)
 		}
@@ -87,6 +89,14 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 			return n, err
 		}
 	}
+}
+
+// chunk is how much of what is left to write is sealed at once. c.out.mu is held.
+func (out *writeHalf) chunk(left int) int {
+	if left > writeChunk && out.crew.ready() {
+		return out.rekey.chunk(crewChunk)
+	}
+	return out.rekey.chunk(writeChunk)
 }
 
 // writable reports why nothing may be sealed now. c.out.mu is held.
@@ -105,12 +115,15 @@ func (c *Conn) writable() error {
 	return nil
 }
 
-// writeChunk seals at most writeChunk bytes behind a key change that is due, adds
+// writeChunk seals what chunk allows behind a key change that is due, adds
 // them to *n, and writes them. c.out.mu is held.
 func (c *Conn) writeChunk(p []byte, n *int) error {
 	pool := &largeBuffers
-	if len(p) <= record.MaxPlaintext {
+	switch {
+	case len(p) <= record.MaxPlaintext:
 		pool = &smallBuffers
+	case len(p) > writeChunk:
+		pool = &crewBuffers
 	}
 	buf := pool.Get().(*[]byte)
 	defer func() { pool.Put(buf) }()
@@ -118,7 +131,7 @@ func (c *Conn) writeChunk(p []byte, n *int) error {
 	if err != nil {
 		return err
 	}
-	if b, err = c.out.sealer.Seal(b, record.ApplicationData, p); err != nil {
+	if b, err = c.out.seal(b, p); err != nil {
 		return err
 	}
 	*buf = b[:0]

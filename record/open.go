@@ -89,12 +89,11 @@ func (o *Opener) OpenTo(dst, record []byte) (t ContentType, content []byte, err 
 	if len(dst) < n-tagLen {
 		dst = fragment
 	}
-	plain, err := o.open(dst[:0:len(dst)], fragment, record[:HeaderLen])
+	plain, err := decrypt(o.keys, &o.nonce, o.seq, dst, record)
 	if err != nil {
 		return 0, nil, err
 	}
-	if t, content, err = o.unpad(plain); err != nil {
-		clear(plain)
+	if t, content, err = unpad(plain, o.limit); err != nil {
 		return 0, nil, err
 	}
 	o.seq++
@@ -114,16 +113,17 @@ func openPlain(t ContentType, fragment []byte) (ContentType, []byte, error) {
 	return t, fragment, nil
 }
 
-// open is AEAD-Decrypt (RFC 9846, Section 5.2).
-func (o *Opener) open(dst, fragment, header []byte) ([]byte, error) {
-	if o.seq == math.MaxUint64 {
+// decrypt is AEAD-Decrypt (RFC 9846, Section 5.2) of a whole record into dst, which
+// has room for it.
+func decrypt(keys *suite.Keys, nonce *[suite.NonceLen]byte, seq uint64, dst, record []byte) ([]byte, error) {
+	if seq == math.MaxUint64 {
 		return nil, alert.Wrap(alert.InternalError, "the peer did not change its keys in time", ErrLimit)
 	}
 	var plain []byte
 	var err error
 	volatile.DoOften(func() { // AEADs keep the key on the stack while they work
-		o.keys.Nonce(&o.nonce, o.seq)
-		plain, err = o.keys.AEAD.Open(dst, o.nonce[:], fragment, header)
+		keys.Nonce(nonce, seq)
+		plain, err = keys.AEAD.Open(dst[:0:len(dst)], nonce[:], record[HeaderLen:], record[:HeaderLen])
 	})
 	if err != nil {
 		// One alert and one text for everything that does not open.
@@ -133,9 +133,14 @@ func (o *Opener) open(dst, fragment, header []byte) ([]byte, error) {
 }
 
 // unpad finds the content and its type in a TLSInnerPlaintext (RFC 9846, Section
-// 5.4).
-func (o *Opener) unpad(plain []byte) (ContentType, []byte, error) {
-	if len(plain) > o.limit {
+// 5.4), and wipes it if there is none.
+func unpad(plain []byte, limit int) (t ContentType, content []byte, err error) {
+	defer func() {
+		if err != nil {
+			clear(plain)
+		}
+	}()
+	if len(plain) > limit {
 		return 0, nil, alert.New(alert.RecordOverflow, "a record that holds more than it may")
 	}
 	i := len(plain) - 1
@@ -145,7 +150,7 @@ func (o *Opener) unpad(plain []byte) (ContentType, []byte, error) {
 	if i < 0 {
 		return 0, nil, alert.New(alert.UnexpectedMessage, "a record of nothing but padding")
 	}
-	t, content := ContentType(plain[i]), plain[:i:i]
+	t, content = ContentType(plain[i]), plain[:i:i]
 	plain[i] = 0
 	switch {
 	case t != Alert && t != Handshake && t != ApplicationData:

@@ -202,18 +202,24 @@ func (s *Sealer) sealRecord(dst []byte, t ContentType, content []byte) []byte {
 	if s.padding != nil {
 		padding = min(max(s.padding(len(content)), 0), s.limit-1-len(content))
 	}
-	inner := len(content) + 1 + padding
 	// All the room at once: a buffer that is left for a larger one holds ciphertext.
-	dst = slices.Grow(dst, HeaderLen+inner+tagLen)
+	dst = slices.Grow(dst, HeaderLen+len(content)+1+padding+tagLen)
+	dst = encrypt(s.keys, &s.nonce, s.seq, dst, t, content, padding)
+	s.seq++
+	return dst
+}
+
+// encrypt appends a record to dst, which has room for it.
+func encrypt(keys *suite.Keys, nonce *[suite.NonceLen]byte, seq uint64, dst []byte, t ContentType, content []byte, padding int) []byte {
+	inner := len(content) + 1 + padding
 	start := len(dst)
 	dst = appendHeader(dst, ApplicationData, legacyVersion, inner+tagLen)
 	header, plain := dst[start:], dst[len(dst):len(dst)+inner]
 	copy(plain, content)
 	plain[len(content)] = byte(t)
 	clear(plain[len(content)+1:])
-	s.keys.Nonce(&s.nonce, s.seq)
-	s.seq++
-	sealed := s.keys.AEAD.Seal(plain[:0], s.nonce[:], plain, header)
+	keys.Nonce(nonce, seq)
+	sealed := keys.AEAD.Seal(plain[:0], nonce[:], plain, header)
 	return dst[:len(dst)+len(sealed)]
 }
 

@@ -28,11 +28,16 @@ const (
 	bodyLen = 600
 )
 
+// floodLen is how much follows a message that floods: enough for several cores to work
+// at it.
+const floodLen = 3 << 19
+
 // What the first byte of a message says.
 const (
 	echo  = 'e'
 	pause = 'p' // read the head alone until told on
 	rekey = 'k'
+	flood = 'f' // much follows
 	leave = 'c' // call Close
 	drop  = 'd' // forget the connection
 )
@@ -45,6 +50,7 @@ type kind struct {
 	moved  bool // the child hands the connection on, to itself
 	raw    bool // raw public keys, otherwise X.509
 	rekeys bool
+	floods bool // once, with much data both ways
 	deep   bool // on stacks that have grown
 	end    end
 	stop   stop
@@ -79,7 +85,7 @@ const (
 const connections = 2 * 2 * 2 * 3 * 3 * int(ends)
 
 func kindOf(i int) kind {
-	k := kind{deep: i%3 == 1, psk: i%5 == 2, ticket: i%5 == 4, moved: i%11 == 3}
+	k := kind{deep: i%3 == 1, psk: i%5 == 2, ticket: i%5 == 4, moved: i%11 == 3, floods: i%13 == 6}
 	n := i
 	next := func(m int) int { r := n % m; n /= m; return r }
 	k.client = next(2) == 0
@@ -313,10 +319,24 @@ func (c *child) serve(conn secure) {
 			_, err = conn.Write(body)
 		}
 		clear(body)
+		if err == nil && what == flood {
+			err = echoFlood(conn)
+		}
 		if err != nil {
 			panic(fmt.Sprint("the child's connection: ", err))
 		}
 	}
+}
+
+// echoFlood echoes much at once.
+func echoFlood(conn secure) error {
+	much := make([]byte, floodLen)
+	defer clear(much)
+	if _, err := io.ReadFull(conn, much); err != nil {
+		return err
+	}
+	_, err := conn.Write(much)
+	return err
 }
 
 // ended closes a connection whose peer did so, and keeps one that failed.

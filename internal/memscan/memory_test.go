@@ -8,6 +8,8 @@ package memscan_test
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -122,6 +124,7 @@ func measure(t *testing.T, how string, interrupted bool) map[string]*count {
 		return <-l.made
 	})
 	p.each(running, (*link).exchange)
+	p.each(func(l *link) bool { return l.floods }, (*link).flood)
 	p.each(func(l *link) bool { return l.rekeys }, (*link).change)
 	p.tell("collect")
 	s.run(func(c *count) *int { return &c.changed })
@@ -139,6 +142,27 @@ func (l *link) exchange() error {
 		return err
 	}
 	return l.finish()
+}
+
+// flood sends much, and has the child send as much. Some of each record is looked for.
+func (l *link) flood() error {
+	if err := l.say(flood); err != nil {
+		return err
+	}
+	if err := l.finish(); err != nil {
+		return err
+	}
+	much := make([]byte, floodLen)
+	_, _ = rand.Read(much)
+	for piece := range slices.Chunk(much, 16<<10) {
+		l.plain = append(l.plain, piece[:128], piece[len(piece)-128:])
+	}
+	sent := make(chan error, 1)
+	go func() {
+		_, err := l.conn.Write(much)
+		sent <- err
+	}()
+	return errors.Join(l.hear(much), <-sent)
 }
 
 // change changes the keys of both directions, on the parent's word and the child's.

@@ -60,6 +60,13 @@ func DoOften(f func()) {
 	}
 }
 
+// Move copies src to dst, which must not overlap, and wipes what it has copied.
+func Move(dst, src []byte) int {
+	n := copy(dst, src)
+	Wipe(src[:n])
+	return n
+}
+
 // reserve grows the stack: its frame is large, and it uses nothing of it.
 //
 //go:noinline

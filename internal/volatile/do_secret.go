@@ -18,3 +18,13 @@ func DoShallow(f func()) { secret.Do(f) }
 
 // DoOften is DoShallow for what is done with each record.
 func DoOften(f func()) { secret.Do(f) }
+
+// Move copies src to dst, which must not overlap, and wipes what it has copied. The
+// registers through which it goes are erased, too.
+func Move(dst, src []byte) (n int) {
+	secret.Do(func() {
+		n = copy(dst, src)
+		Wipe(src[:n])
+	})
+	return n
+}

@@ -99,6 +99,18 @@ func TestWipe(t *testing.T) {
 	volatile.Wipe(nil)
 }
 
+func TestMove(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{0, 2, 5, 9} {
+		src, dst := []byte("secret"), make([]byte, n)
+		k := volatile.Move(dst, src)
+		left := string(make([]byte, k)) + "secret"[k:]
+		if want := "secret\x00\x00\x00"[:n]; k != min(n, 6) || string(dst) != want || string(src) != left {
+			t.Errorf("%d moved: %q, and %q is left", k, dst, src)
+		}
+	}
+}
+
 func TestDo(t *testing.T) {
 	t.Parallel()
 	for name, do := range map[string]func(func()){"Do": volatile.Do, "DoShallow": volatile.DoShallow} {

@@ -1,0 +1,172 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"io"
+	"iter"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestCrew has a job done by as many as were asked: each piece once, and nobody is
+// within it afterwards.
+func TestCrew(t *testing.T) {
+	t.Parallel()
+	for _, helpers := range []int{0, 1, 3} {
+		var w crew
+		var mu sync.Mutex
+		var done []int
+		var inside, most int
+		met := make(chan bool)
+		w.run(20, helpers, func(pieces iter.Seq[int]) {
+			mu.Lock()
+			inside++
+			if most = max(most, inside); most == helpers+1 {
+				close(met)
+			}
+			mu.Unlock()
+			<-met // all are there
+			for i := range pieces {
+				mu.Lock()
+				done = append(done, i)
+				mu.Unlock()
+			}
+			mu.Lock()
+			inside--
+			mu.Unlock()
+		})
+		if inside != 0 || most != helpers+1 {
+			t.Errorf("%d are within the job, there were %d, want %d", inside, most, helpers+1)
+		}
+		slices.Sort(done)
+		for i, piece := range done {
+			if i != piece {
+				t.Fatalf("the pieces %v were done", done)
+			}
+		}
+	}
+}
+
+// TestCrewLate has a helper come when all is done: it touches nothing.
+func TestCrewLate(t *testing.T) {
+	t.Parallel()
+	j := &job{n: 2}
+	j.left.L = &j.mu
+	for range j.pieces {
+	}
+	j.wait()
+	j.help(func(iter.Seq[int]) { t.Error("a late helper was at it") })
+}
+
+// TestCrewLearns shows when helpers are asked: they have to be faster than one core at
+// its best, and where they are not, that is asked less and less often.
+func TestCrewLearns(t *testing.T) {
+	w := new(crew)
+	if !w.ready() {
+		t.Skip("there is one core")
+	}
+	ask := func(ok bool, helpers bool) {
+		t.Helper()
+		if n, is := w.helpers(32); is != ok || n > 0 != helpers {
+			t.Fatalf("%d helpers, %v", n, is)
+		}
+	}
+	if n, ok := w.helpers(minPieces - 1); n != 0 || ok {
+		t.Fatal("a small job is one for the crew")
+	}
+	for plain := 1; plain <= 4*maxPause; plain = 2 * plain {
+		ask(true, false)
+		w.judge(0, 100)
+		ask(true, true)
+		w.judge(1, 90) // not worth it
+		for range min(plain, maxPause) {
+			ask(false, false)
+		}
+	}
+	ask(true, false)
+	w.judge(0, 100*time.Second) // somebody else was at it: no measure
+	ask(true, true)
+	w.judge(1, 90)
+	w.plain = 0
+	ask(true, false)
+	w.judge(0, 100)
+	for range maxTurn - 1 {
+		ask(true, true)
+		w.judge(1, 55)
+	}
+	ask(true, false) // is that so still?
+	w.judge(0, 100)
+	ask(true, true)
+	w.judge(1, 80)
+	ask(false, false)
+	ask(true, false) // the pauses begin anew
+}
+
+// TestWriteByMany writes by a crew, with keys that change in the middle of it, and
+// closes while a transport is stuck.
+func TestWriteByMany(t *testing.T) {
+	t.Parallel()
+	for _, policy := range []RekeyPolicy{{}, {Records: 11, MinInterval: -1}} {
+		victim, peer := hostilePair(t)
+		victim.out.rekey.policy = policy.withDefaults()
+		data := make([]byte, 5<<20+12345)
+		for i := range data {
+			data[i] = byte(i >> 8)
+		}
+		go func() {
+			for rest := data; len(rest) > 0; {
+				AskHelpers(victim)
+				n, err := victim.Write(rest[:min(1<<20, len(rest))])
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				rest = rest[n:]
+			}
+			_ = victim.CloseWrite()
+		}()
+		got, err := readWithCrew(peer)
+		if err != nil || !slices.Equal(got, data) {
+			t.Fatalf("%d bytes arrived, %v", len(got), err)
+		}
+	}
+	victim, peer := hostilePair(t)
+	AskHelpers(victim)
+	done := make(chan error)
+	go func() {
+		n, err := victim.Write(make([]byte, 3*crewChunk))
+		if n != crewChunk {
+			t.Errorf("%d bytes were sealed", n)
+		}
+		done <- err
+	}()
+	if _, err := io.ReadFull(peer.inner, make([]byte, 1)); err != nil { // the Write is in the middle
+		t.Fatal(err)
+	}
+	_ = victim.Close()
+	if err := <-done; err == nil {
+		t.Error("a Write that nobody reads came to its end")
+	}
+	if !wiped(halves{in: victim.in, out: victim.out, keys: victim.keys}) {
+		t.Error("something is left")
+	}
+}
+
+// readWithCrew is io.ReadAll by a crew.
+func readWithCrew(c *Conn) (all []byte, err error) {
+	p := make([]byte, 1<<20)
+	for {
+		AskHelpers(c)
+		n, err := c.Read(p)
+		if all = append(all, p[:n]...); err == io.EOF {
+			return all, nil
+		} else if err != nil {
+			return all, err
+		}
+	}
+}
