@@ -139,7 +139,9 @@ type Config struct {
 	GetConfig func(ctx context.Context, hello *ClientHello) (*Config, error)
 
 	// VerifyConnection is called after the peer was accepted by Peers, on either
-	// side. An error ends the handshake with bad_certificate.
+	// side. An error ends the handshake with bad_certificate; one that is, or wraps, an
+	// *AlertError, with its Code: bad_certificate_status_response (113), for instance, where
+	// it is about what was stapled to the certificate.
 	VerifyConnection func(tls.ConnectionState) error
 
 	// Time is the clock by which certificates are judged. Nil: time.Now.
