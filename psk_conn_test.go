@@ -541,3 +541,28 @@ func TestPSKContext(t *testing.T) {
 }
 
 func errorOf[T any](_ T, err error) error { return err }
+
+// TestPSKServerOrder has a client and a server that share two keys: it is the server
+// that chooses.
+func TestPSKServerOrder(t *testing.T) {
+	t.Parallel()
+	keyA, keyB := secretKey(t), secretKey(t)
+	client := func(suites ...uint16) *mayfly.Config {
+		cc := with(imported(t, "a", keyA, "client", "server"), imported(t, "b", keyB, "client", "server"))
+		cc.CipherSuites = suites
+		return cc
+	}
+	a, b := imported(t, "a", keyA, "server", "client"), imported(t, "b", keyB, "server", "client")
+	for _, suite := range []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384} {
+		for want, keys := range map[string][]*mayfly.PresharedKey{"a": {a, b}, "b": {b, a}} {
+			for _, group := range []tls.CurveID{tls.X25519, tls.CurveP256} { // with a HelloRetryRequest, too
+				sc := with(keys...)
+				sc.CurvePreferences = []tls.CurveID{group}
+				_, server, clientErr, serverErr := shake(t, client(suite), sc)
+				if clientErr != nil || serverErr != nil || string(server.Peer().PSKIdentity) != want {
+					t.Errorf("%v, %v: %v; %v; %q", suite, group, clientErr, serverErr, server.Peer().PSKIdentity)
+				}
+			}
+		}
+	}
+}

@@ -16,8 +16,8 @@ import (
 )
 
 // PSKs accepts the peers that prove to hold one of the keys. A client offers all of
-// them, at most four; it is a server's to choose. Conn.Peer says which it was:
-// Peer.PSKIdentity is the key's name, Peer.Name the peer's.
+// them, at most four; a server takes the first of its own that the client names.
+// Conn.Peer says which it was: Peer.PSKIdentity is the key's name, Peer.Name the peer's.
 //
 // By itself it makes a side that has pre-shared keys alone: without Identity and
 // Certificates, which nobody would see. Such a server answers a client that names a
@@ -297,6 +297,9 @@ func (i *introduction) findPSK(offer handshake.Offer) (*handshake.PSK, error) {
 		psks := k.held().use(true, func(f *keyForm) bool { return string(f.identity) == string(offer.Identity) })
 		if len(psks) > 0 {
 			psks[0].Origin = &usedKey{k, source, psks[0].Identity}
+			if list, ok := source.(*pskList); ok {
+				psks[0].Rank = slices.Index(list.keys, k)
+			}
 			return psks[0], nil
 		}
 	}

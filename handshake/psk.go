@@ -40,6 +40,10 @@ type PSK struct {
 	// ALPN is the protocol that early data speaks.
 	ALPN string
 
+	// Rank says which of several keys a server takes that a client offers: one of the
+	// lowest, and the first of them that the client names.
+	Rank int
+
 	// Origin is what the owner of the machine knows the key by.
 	Origin any
 }
@@ -164,6 +168,7 @@ func (m *Machine) findPSK(s *selection, hello *wire.ClientHello, fixed bool) err
 	if hello.PSK == nil || !slices.Contains(hello.PSKModes, pskWithDHE) || m.cfg.FindPSK == nil {
 		return nil
 	}
+	best := s.suite
 	for i, offered := range hello.PSK.Identities[:min(len(hello.PSK.Identities), maxIdentities)] {
 		p, err := m.cfg.FindPSK(Offer{hello, offered.Identity, offered.ObfuscatedAge, i == 0})
 		if err != nil {
@@ -172,19 +177,27 @@ func (m *Machine) findPSK(s *selection, hello *wire.ClientHello, fixed bool) err
 		if p == nil {
 			continue
 		}
-		m.secrets.psk, s.pskIndex = p, i
 		if err := p.validate(); err != nil {
+			p.wipe()
 			return alert.Wrap(alert.InternalError, "a pre-shared key cannot work", err)
 		}
-		if sameHash(suite.ByID(p.Suite), s.suite) {
-			return nil
+		goes := s.suite
+		if !sameHash(suite.ByID(p.Suite), s.suite) {
+			if goes = m.suiteOfLength(suite.ByID(p.Suite).HashLen, hello, nil); fixed {
+				goes = nil
+			}
 		}
-		if other := m.suiteOfLength(suite.ByID(p.Suite).HashLen, hello, nil); other != nil && !fixed {
-			s.suite = other
-			return nil
+		if goes == nil || m.secrets.psk != nil && m.secrets.psk.Rank <= p.Rank {
+			p.wipe()
+			continue
 		}
 		m.secrets.dropPSK()
+		m.secrets.psk, s.pskIndex, best = p, i, goes
+		if p.Rank == 0 {
+			break
+		}
 	}
+	s.suite = best
 	return nil
 }
 

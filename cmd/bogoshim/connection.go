@@ -166,6 +166,12 @@ func (c *connection) sendEarly() error {
 	if s := c.store.offer.Session; s != nil && s.MaxEarlyData() > 0 {
 		data = data[:min(len(data), int(s.MaxEarlyData()))]
 	}
+	if n := c.flags.exportKeyingMaterial; n > 0 {
+		// As long as early data is on its way there is nothing to export.
+		if _, err := c.conn.ExportKeyingMaterial(c.flags.exportLabel, []byte(c.flags.exportContext), n); err != nil {
+			return err
+		}
+	}
 	c.earlyWritten = len(data)
 	_, err := c.conn.HandshakeEarly(context.Background(), data)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
