@@ -135,6 +135,11 @@ func TestSignatureSchemes(t *testing.T) {
 			t.Errorf("resumed %v: %q, %q", resumed, state.OCSPResponse, state.SignedCertificateTimestamps)
 		}
 	}
+	r.client.NoStaples, r.client.Sessions = true, nil
+	client, _ := r.connect(t)
+	if state := client.ConnectionState(); state.OCSPResponse != nil || state.SignedCertificateTimestamps != nil {
+		t.Errorf("a client that did not ask has %q, %q", state.OCSPResponse, state.SignedCertificateTimestamps)
+	}
 	r.server.SignatureSchemes = []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}
 	r.client.Sessions = nil
 	if _, _, clientErr, serverErr := r.try(t); clientErr == nil && serverErr == nil {

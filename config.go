@@ -126,6 +126,10 @@ type Config struct {
 	// public keys are never compressed.
 	CertificateCompression []CertificateCompression
 
+	// NoStaples keeps a client from asking for what servers staple to certificates, OCSP
+	// responses and signed certificate timestamps: ConnectionState has none then.
+	NoStaples bool
+
 	// GREASE adds values that mean nothing, and that a peer must ignore, to what this
 	// side sends (RFC 8701): to a client's first message, with what looks like an
 	// Encrypted ClientHello among them, and to a server's tickets. Peers and networks
@@ -198,6 +202,12 @@ type Config struct {
 	// connections that Listener.AcceptEarly returned or on which ReadEarly is the
 	// first call, once for each ticket: see Replay.
 	MaxEarlyData int
+
+	// MaxTicketAgeSkew is by how much a client's account of its ticket's age may differ
+	// from a server's for early data to be accepted, up to a minute: what the clocks and
+	// the network may do to it. A ReplayGuard has to remember for twice as long. Zero:
+	// ten seconds (RFC 9846, Section 8.3).
+	MaxTicketAgeSkew time.Duration
 
 	// Replay remembers what early data was accepted. Nil: a guard in memory of
 	// this Config alone, see NewReplayGuard; but where TicketKeys is set, so that

@@ -33,6 +33,9 @@ func TestEarlyDataReason(t *testing.T) {
 		{"another protocol of the server's", func(r *rig) { r.server.NextProtos = []string{"b"} }, "hello", mayfly.EarlyDataDeclined, mayfly.EarlyDataOtherProtocol},
 		{"another protocol of the client's", func(r *rig) { r.client.NextProtos = []string{"b"} }, "hello", mayfly.EarlyDataOtherProtocol, mayfly.EarlyDataDeclined},
 		{"a clock that is wrong", func(r *rig) { r.server.Time = later(r, 11*time.Second) }, "hello", mayfly.EarlyDataDeclined, mayfly.EarlyDataTicketAge},
+		{"a clock that may be wrong", func(r *rig) {
+			r.server.Time, r.server.MaxTicketAgeSkew, r.server.Replay = later(r, 30*time.Second), time.Minute, guardFunc(func() (bool, error) { return true, nil })
+		}, "hello", mayfly.EarlyDataAccepted, mayfly.EarlyDataAccepted},
 		{"a guard that refuses", func(r *rig) { r.server.Replay = guardFunc(func() (bool, error) { return false, nil }) }, "hello", mayfly.EarlyDataDeclined, mayfly.EarlyDataReplayed},
 	} {
 		r := newEarlyRig(t)
@@ -54,10 +57,7 @@ func TestEarlyDataReason(t *testing.T) {
 		if c, s := res.client.EarlyDataReason(), res.server.EarlyDataReason(); c != test.client || s != test.server {
 			t.Errorf("%s: the client %v, the server %v; want %v, %v", test.name, c, s, test.client, test.server)
 		}
-		want := time.Duration(0)
-		if strings.HasPrefix(test.name, "a clock") {
-			want = -11 * time.Second
-		}
+		want := map[string]time.Duration{"a clock that is wrong": -11 * time.Second, "a clock that may be wrong": -30 * time.Second}[test.name]
 		if skew := res.server.TicketAgeSkew().Round(time.Second); skew != want || res.client.TicketAgeSkew() != 0 {
 			t.Errorf("%s: the skew is %v", test.name, skew)
 		}

@@ -36,8 +36,8 @@ type EarlyUse struct {
 }
 
 // NewReplayGuard returns a ReplayGuard in memory that remembers at most size
-// tickets; with size 0, 65536, of about 100 bytes each. For its first 20 seconds it
-// refuses tickets that are older than itself: an earlier run of the program may have
+// tickets; with size 0, 65536, of about 100 bytes each. For its first 20 seconds, or twice
+// Config.MaxTicketAgeSkew, it refuses tickets that are older than itself: an earlier run of the program may have
 // accepted them.
 func NewReplayGuard(size int) ReplayGuard {
 	return newMemoryGuard(size, time.Now())
@@ -47,7 +47,7 @@ func newMemoryGuard(size int, now time.Time) *memoryGuard {
 	if size <= 0 {
 		size = replaySize
 	}
-	return &memoryGuard{size: size, start: now, turned: now, present: make(map[[32]byte]bool)}
+	return &memoryGuard{size: size, start: now, turned: now, window: replayWindow, present: make(map[[32]byte]bool)}
 }
 
 // memoryGuard remembers in two generations: what came since turned, and what came
@@ -57,27 +57,36 @@ type memoryGuard struct {
 	start time.Time
 
 	mu            sync.Mutex
+	window        time.Duration
 	turned        time.Time
 	present, past map[[32]byte]bool
 }
 
 // replayWindow is for how long a use can be replayed before it is refused for its
-// age: what the client's clock may be behind, and what it may be ahead.
+// age: what the client's clock may be behind, and what it may be ahead. It is longer
+// where Config.MaxTicketAgeSkew is.
 const replayWindow = 2 * freshness
+
+// remember makes the window at least so long.
+func (g *memoryGuard) remember(window time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.window = max(g.window, window)
+}
 
 func (g *memoryGuard) Admit(_ context.Context, use EarlyUse) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	switch age := use.Now.Sub(g.turned); {
-	case age >= 2*replayWindow:
+	case age >= 2*g.window:
 		g.turned, g.present, g.past = use.Now, make(map[[32]byte]bool), nil
-	case age >= replayWindow:
+	case age >= g.window:
 		g.turned, g.present, g.past = use.Now, make(map[[32]byte]bool), g.present
 	}
 	switch {
 	case g.present[use.Token] || g.past[use.Token],
-		use.Until.Sub(use.Now) > replayWindow, // longer than we remember
-		use.Issued.Before(g.start) && use.Now.Sub(g.start) < replayWindow,
+		use.Until.Sub(use.Now) > g.window, // longer than we remember
+		use.Issued.Before(g.start) && use.Now.Sub(g.start) < g.window,
 		len(g.present)+len(g.past) >= g.size:
 		return false, nil
 	}
@@ -95,13 +104,15 @@ func (i *introduction) acceptEarly(psk *handshake.PSK) bool {
 	}
 	i.earlyRefusal = EarlyDataTicketAge
 	issued, expected := origin.times()
+	fresh := i.settings.maxTicketAgeSkew()
 	now := i.settings.now()
-	if skew := now.Sub(expected); skew > freshness || skew < -freshness {
+	// Tickets count in milliseconds.
+	if skew := now.Sub(expected).Truncate(time.Millisecond); skew > fresh || skew < -fresh {
 		return false // RFC 9846, Section 8.3
 	}
 	i.earlyRefusal = EarlyDataReplayed
 	first, err := guard.Admit(i.ctx, EarlyUse{
-		Token: sha256.Sum256(psk.Identity), Issued: issued, Now: now, Until: expected.Add(freshness),
+		Token: sha256.Sum256(psk.Identity), Issued: issued, Now: now, Until: expected.Add(fresh),
 	})
 	return err == nil && first
 }

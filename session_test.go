@@ -538,7 +538,7 @@ func TestSessionMisuse(t *testing.T) {
 		{"set Sessions too", false, func(r *rig) { r.client.Sessions, r.client.Tickets.Count = nil, 1 }},
 		{"set Sessions too", false, func(r *rig) { r.client.Tickets.Count = -1 }},
 		{"TicketKeys, Service and Tickets", false, func(r *rig) { r.client.TicketKeys = r.keys }},
-		{"MaxEarlyData and Replay are a server's", false, func(r *rig) { r.client.MaxEarlyData = 1 }},
+		{"MaxTicketAgeSkew and Replay are a server's", false, func(r *rig) { r.client.MaxEarlyData = 1 }},
 		{"up to seven days", true, func(r *rig) { r.server.Tickets.Lifetime = 8 * 24 * time.Hour }},
 		{"from 0 to 65536", true, func(r *rig) { r.server.MaxEarlyData = 1 << 20 }},
 	} {

@@ -81,6 +81,16 @@ func (s *settings) settleReplay() {
 	case s.TicketKeys == nil:
 		s.replay = NewReplayGuard(0)
 	}
+	if guard, ok := s.replay.(*memoryGuard); ok {
+		guard.remember(2 * s.maxTicketAgeSkew())
+	}
+}
+
+func (s *settings) maxTicketAgeSkew() time.Duration {
+	if s.MaxTicketAgeSkew == 0 {
+		return freshness
+	}
+	return s.MaxTicketAgeSkew
 }
 
 // inherit takes over, in the settings of one handshake, what must outlive it and was
@@ -129,14 +139,16 @@ func (s *settings) checkRole() error {
 		return configError("TicketKeys, Service and Tickets.Lifetime are a server's: a client sets Sessions")
 	case s.server && (s.OwnKinds != nil || s.NeverAnonymous):
 		return configError("OwnKinds and NeverAnonymous are a client's: a server shows the first of Credentials that the client can check")
+	case s.server && s.NoStaples:
+		return configError("NoStaples is a client's: a server asks for none")
 	case !s.server && s.NoGreeting:
 		return configError("NoGreeting is a server's")
 	case s.server && s.KeyShares != nil:
 		return configError("KeyShares is a client's: a server answers those that it gets")
 	case !s.server && (s.Tickets.Count < 0 || s.Tickets.Count > 0 && s.Sessions == nil):
 		return configError("Tickets.Count, on a client, is how many tickets it asks for: set Sessions too, or leave it zero")
-	case !s.server && (s.MaxEarlyData != 0 || s.Replay != nil):
-		return configError("MaxEarlyData and Replay are a server's: a client calls HandshakeEarly or DialEarly")
+	case !s.server && (s.MaxEarlyData != 0 || s.Replay != nil || s.MaxTicketAgeSkew != 0):
+		return configError("MaxEarlyData, MaxTicketAgeSkew and Replay are a server's: a client calls HandshakeEarly or DialEarly")
 	case !s.server && s.GetConfig != nil:
 		return configError("GetConfig is a server's")
 	case s.RootCAs != nil && s.Peers != nil:
@@ -154,6 +166,9 @@ func (s *settings) checkNumbers() error {
 	}
 	if s.MaxEarlyData < 0 || s.MaxEarlyData > maxEarlyData {
 		return configError("MaxEarlyData must be from 0 to 65536")
+	}
+	if s.MaxTicketAgeSkew < 0 || s.MaxTicketAgeSkew > time.Minute {
+		return configError("MaxTicketAgeSkew must be from zero to a minute")
 	}
 	if t := s.Tickets; t.Lifetime < 0 || t.Lifetime > resumption.MaxLifetime || t.MaxAge < 0 {
 		return configError("Tickets: Lifetime is up to seven days, and neither it nor MaxAge is negative")

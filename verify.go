@@ -112,7 +112,7 @@ func (i *introduction) config() *handshake.Config {
 			config.EarlyData = i.early > 0 && uint64(i.early) <= uint64(session.MaxEarlyData)
 		}
 		config.ServerName, config.GREASE = s.sni(), s.GREASE
-		config.RequestOCSP, config.RequestSCT = true, true
+		config.RequestOCSP, config.RequestSCT = !s.NoStaples, !s.NoStaples
 		config.Resume = s.Sessions != nil
 		config.OfferTickets = s.confirm || config.Resume
 		if n := uint8(min(max(s.Tickets.Count, 0), math.MaxUint8)); config.Resume && n > 0 {

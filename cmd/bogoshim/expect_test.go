@@ -179,11 +179,11 @@ func (s *stage) peers(t *testing.T) {
 	with := func(cert tls.Certificate) []peer {
 		return []peer{server(&tls.Config{Certificates: []tls.Certificate{cert}})}
 	}
-	s.add("expect-ocsp-response", "", with(stapled), "-expect-ocsp-response", b64("staple"))
-	s.add("expect-ocsp-response", "the OCSP response", with(stapled), "-expect-ocsp-response", b64("other"))
-	s.add("expect-ocsp-response", "the OCSP response", with(s.cert.Certificate), "-expect-ocsp-response", b64("staple"))
-	s.add("expect-signed-cert-timestamps", "", with(stapled), "-expect-signed-cert-timestamps", b64("\x00\x05\x00\x03sct"))
-	s.add("expect-signed-cert-timestamps", "signed certificate timestamps", with(stapled), "-expect-signed-cert-timestamps", b64("\x00\x05\x00\x03SCT"))
+	s.add("expect-ocsp-response", "", with(stapled), "-enable-ocsp-stapling", "-expect-ocsp-response", b64("staple"))
+	s.add("expect-ocsp-response", "the OCSP response", with(stapled), "-enable-ocsp-stapling", "-expect-ocsp-response", b64("other"))
+	s.add("expect-ocsp-response", "the OCSP response", with(s.cert.Certificate), "-enable-ocsp-stapling", "-expect-ocsp-response", b64("staple"))
+	s.add("expect-signed-cert-timestamps", "", with(stapled), "-enable-signed-cert-timestamps", "-expect-signed-cert-timestamps", b64("\x00\x05\x00\x03sct"))
+	s.add("expect-signed-cert-timestamps", "signed certificate timestamps", with(stapled), "-enable-signed-cert-timestamps", "-expect-signed-cert-timestamps", b64("\x00\x05\x00\x03SCT"))
 	s.asClient("expect-peer-cert-file", "", &tls.Config{}, "-expect-peer-cert-file", s.cert.file)
 	s.asClient("expect-peer-cert-file", "the peer's chain", &tls.Config{}, "-expect-peer-cert-file", s.other.file)
 
