@@ -46,7 +46,7 @@ func (c *Conn) apply(events []handshake.Event) error {
 			if e.Exporter != nil {
 				c.keys.keepEarly(e.Exporter)
 			}
-			if c.early.left = int(e.Max); c.settings.server {
+			if c.early.left = int(e.Max); c.server {
 				peer := c.intro.peer
 				c.earlyPeer.Store(&peer)
 			}

@@ -29,8 +29,9 @@ import (
 // when the garbage collector finds it.
 type Conn struct {
 	inner    net.Conn
-	settings *settings
-	invalid  error // why the Config cannot work
+	server   bool
+	settings *settings // nil once the handshake is done
+	invalid  error     // why the Config cannot work
 
 	deadlines deadlines
 	baton     gate                               // held by whoever runs the handshake
@@ -81,12 +82,15 @@ func Client(inner net.Conn, config *Config) *Conn {
 // inner. A Config that cannot work is reported by the handshake.
 func Server(inner net.Conn, config *Config) *Conn {
 	s, err := config.settle(true, "")
-	return newConn(inner, s, err, nil)
+	c := newConn(inner, s, err, nil)
+	c.server = true // whatever the Config is worth
+	return c
 }
 
 func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan struct{})) *Conn {
 	c := &Conn{
 		inner:    inner,
+		server:   s != nil && s.server,
 		settings: s,
 		invalid:  invalid,
 		baton:    newGate(),

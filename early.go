@@ -41,7 +41,7 @@ type earlyData struct {
 //
 // It is an error to call it when the handshake has begun, and on a server.
 func (c *Conn) HandshakeEarly(ctx context.Context, early []byte) (accepted bool, err error) {
-	if c.settings != nil && c.settings.server {
+	if c.server {
 		return false, errors.New("mayfly: early data is sent by clients: a server calls ReadEarly")
 	}
 	if err := c.baton.LockContext(ctx); err != nil {
@@ -87,7 +87,7 @@ func (c *Conn) queueEarly() error {
 // connection (or Listener.AcceptEarly returned it). A deadline for reading applies.
 // Bytes that were not read before the handshake was done can be read afterwards.
 func (c *Conn) ReadEarly(p []byte) (int, error) {
-	if c.settings != nil && !c.settings.server {
+	if !c.server {
 		return 0, errors.New("mayfly: early data is read by servers: a client calls HandshakeEarly")
 	}
 	if err := c.deadlines.read.acquire(c.baton, c.over); err != nil {
@@ -188,7 +188,7 @@ func (c *Conn) WriteEarly(p []byte) (int, error) {
 
 // writeEarly seals p under the keys of the application. The baton is held.
 func (c *Conn) writeEarly(p []byte) (n int, err error) {
-	if c.machine == nil || !c.settings.server || c.early.writing != handshake.EpochApplication {
+	if c.machine == nil || !c.server || c.early.writing != handshake.EpochApplication {
 		return 0, errors.New("mayfly: only a server that was sent early data can write before the handshake is done")
 	}
 	c.out.mu.Lock()

@@ -51,7 +51,7 @@ func (c *Conn) EarlyDataReason() EarlyDataReason {
 	if !c.done.Load() {
 		return EarlyDataUnknown
 	}
-	return c.intro.earlyDataReason()
+	return c.intro.earlyReason
 }
 
 // TicketAgeSkew is how much older the ticket is, by the client's account, than by this

@@ -26,7 +26,7 @@ import (
 func (c *Conn) state() *handover.State {
 	in, out, known := c.in, c.out, c.intro.known
 	s := &handover.State{
-		Server: c.settings.server, Suite: uint16(known.Suite), Group: uint16(known.Group),
+		Server: c.server, Suite: uint16(known.Suite), Group: uint16(known.Group),
 		Name: known.ServerName, ALPN: known.ALPN, Retried: known.HelloRetry, Resumed: c.intro.peer.Resumed, Early: c.early.accepted,
 		PeerType: uint8(known.memory.PeerType), PeerEntries: known.memory.PeerEntries, PSKIdentity: known.memory.PSKIdentity,
 		PeerScheme: uint16(known.memory.PeerScheme), OCSP: known.memory.OCSPResponse, SCTs: known.memory.SCTs, Own: known.memory.Own,
@@ -111,6 +111,7 @@ func (c *Conn) restore(state *handover.State) error {
 	}
 	c.keys.keep(schedule.ContinueExporter(used, state.Exporter.Clone()), tickets)
 	c.live()
+	c.unsettle()
 	return nil
 }
 
@@ -168,7 +169,7 @@ func (c *Conn) restoreIn(s *handover.In, used *suite.Suite) error {
 	}
 	traffic := schedule.ContinueTraffic(used, s.Secret.Clone(), s.Generation)
 	role := handshake.Client
-	if c.settings.server {
+	if c.server {
 		role = handshake.Server
 	}
 	in.receiver = handshake.ContinueReceiver(role, traffic)

@@ -99,7 +99,8 @@ func (c *Conn) handshakeUntil(ctx context.Context, enough func() bool) error {
 	if d := c.settings.handshakeTimeout(); d > 0 && c.until.IsZero() {
 		c.until = time.Now().Add(d)
 	}
-	ctx, cancel := c.handshakeContext(ctx)
+	asked := ctx
+	ctx, cancel := c.handshakeContext(asked)
 	defer cancel()
 	c.cancel.Store(&cancel)
 	defer c.cancel.Store(nil)
@@ -111,7 +112,7 @@ func (c *Conn) handshakeUntil(ctx context.Context, enough func() bool) error {
 	defer c.in.mu.Unlock()
 	c.out.mu.Lock()
 	defer c.unlockOut()
-	if err := c.begin(ctx); err != nil {
+	if err := c.begin(asked, ctx); err != nil {
 		return c.handshakeError(ctx, err)
 	}
 	lift := c.deadlines.boundBy(ctx, &c.deadlines.read, &c.deadlines.write)
@@ -134,15 +135,15 @@ func (c *Conn) handshakeContext(ctx context.Context) (context.Context, context.C
 	return context.WithDeadlineCause(ctx, c.until, ErrHandshakeTimeout)
 }
 
-// begin makes the machine, once, and notes who is asking.
-func (c *Conn) begin(ctx context.Context) error {
+// begin makes the machine, once, and notes who is asking, and within what bounds.
+func (c *Conn) begin(asked, ctx context.Context) error {
 	if c.machine != nil {
 		c.intro.ctx = ctx
 		return nil
 	}
 	c.started = time.Now()
-	c.teller.Store(&teller{trace: c.settings.Trace, ctx: context.WithoutCancel(ctx)})
-	c.tell().handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.settings.server})
+	c.teller.Store(&teller{trace: c.settings.Trace, ctx: context.WithoutCancel(asked)})
+	c.tell().handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.server})
 	c.intro = &introduction{
 		settings: c.settings, ctx: ctx, local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr(),
 		early: len(c.early.offered), wantsEarly: c.early.wanted,
@@ -183,7 +184,7 @@ func (c *Conn) pump(enough func() bool) error {
 // explain looks for the alert with which the peer closed the transport, where
 // that refuses our bytes.
 func (c *Conn) explain(err error) error {
-	if isTimeout(err) || c.machine.Done() && c.settings.server {
+	if isTimeout(err) || c.machine.Done() && c.server {
 		return err
 	}
 	lift, _ := c.deadlines.read.bound(time.Now().Add(alertTimeout))
@@ -240,9 +241,10 @@ func (c *Conn) complete() {
 	c.out.rekey = rekeyState{policy: c.settings.Rekey.withDefaults(), since: time.Now()}
 	c.tell().handshakeDone(c.handshakeInfo(nil))
 	c.live()
-	if c.settings.server {
+	if c.server {
 		c.greet(tickets)
 	}
+	c.unsettle()
 }
 
 // live begins the life of a connection that is ready for data.
@@ -257,6 +259,9 @@ func (c *Conn) live() {
 	}
 	c.done.Store(true)
 }
+
+// unsettle forgets what only handshakes need: a connection that waits is to be small.
+func (c *Conn) unsettle() { c.settings, c.intro.settings = nil, nil }
 
 // greet sends the client a first record: that is how a client whose
 // Dialer.Confirm is set learns that the server has accepted it. Tickets are one; for
@@ -308,7 +313,7 @@ func (c *Conn) Confirm(ctx context.Context) error {
 	if err := c.HandshakeContext(ctx); err != nil {
 		return err
 	}
-	if c.settings.server {
+	if c.server {
 		return nil
 	}
 	return c.confirm(ctx)
@@ -334,7 +339,7 @@ func (c *Conn) confirm(ctx context.Context) error {
 }
 
 func (c *Conn) handshakeInfo(err error) HandshakeInfo {
-	info := HandshakeInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.settings.server, Duration: time.Since(c.started), Err: err}
+	info := HandshakeInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.server, Duration: time.Since(c.started), Err: err}
 	if err == nil {
 		s := c.intro.state
 		info.Peer, info.CipherSuite, info.Group = c.intro.peer, s.CipherSuite, uint16(s.CurveID)

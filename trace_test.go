@@ -312,7 +312,7 @@ func begin(c *Conn) error {
 	defer c.in.mu.Unlock()
 	c.out.mu.Lock()
 	defer c.out.mu.Unlock()
-	if err := c.begin(context.Background()); err != nil {
+	if err := c.begin(context.Background(), context.Background()); err != nil {
 		return err
 	}
 	return c.flush()

@@ -35,6 +35,7 @@ type introduction struct {
 	early         int             // how many bytes of early data a client would like to send
 	wantsEarly    bool            // somebody will read early data on a server
 	earlyRefusal  EarlyDataReason // of a server that was asked
+	earlyReason   EarlyDataReason // once the handshake is done
 
 	m        *handshake.Machine
 	known    known // once the handshake is done
@@ -298,6 +299,7 @@ func (i *introduction) learn() {
 // seal ends the introduction: what was learned does not change any more.
 func (i *introduction) seal() {
 	i.state = i.describe(true)
+	i.earlyReason = i.earlyDataReason()
 	i.m, i.ctx, i.sealers = nil, nil, nil
 	i.known.Peer, i.known.PSK, i.known.OwnCredential = nil, nil, nil // memory has what is needed
 }

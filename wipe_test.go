@@ -107,3 +107,21 @@ func dropped(t *testing.T, a, b net.Conn, id *Identity) (halves, <-chan struct{}
 	}
 	return h, c.over
 }
+
+// TestIdleHoldsLittle shows what a connection that waits has given up.
+func TestIdleHoldsLittle(t *testing.T) {
+	victim, hostile := hostilePair(t)
+	go func() { _, _ = hostile.Write(make([]byte, 1000)) }()
+	if _, err := io.ReadFull(victim, make([]byte, 1000)); err != nil {
+		t.Fatal(err)
+	}
+	if victim.machine != nil || victim.settings != nil || victim.in.buf != nil || victim.in.plain != nil || victim.out.pending != nil {
+		t.Error("it has a machine, settings, or a buffer")
+	}
+	if i := victim.intro; i.settings != nil || i.m != nil || i.ctx != nil {
+		t.Error("it knows what only handshakes need")
+	}
+	if ctx, ok := victim.tell().ctx.(interface{ Done() <-chan struct{} }); ok && ctx.Done() != nil {
+		t.Error("it holds the context of its handshake")
+	}
+}

@@ -37,7 +37,9 @@ func otherWorks() []work {
 	add("handshake, mutual, X25519MLKEM768", "a second", false, hybrids(), handshakes)
 	add("handshake, mutual, X25519, allocations", "each", true, three, handshakeAllocations)
 	add("writes to the socket for 1 MiB", "calls", true, three, socketWrites)
-	add("heap by idle connection", "bytes", true, three, idleHeap)
+	for _, n := range []int{64, 16 << 10} {
+		add(fmt.Sprintf("heap by idle connection, after %d bytes", n), "bytes", true, three, func(l library, _ time.Duration) (float64, error) { return idleHeap(l, n) })
+	}
 	for _, n := range []int{1, 100, 1000, 10000} {
 		add(fmt.Sprintf("%d connections, 1 KiB round trips", n), "a second", false, three[:2], func(l library, d time.Duration) (float64, error) { return many(l, n, d) })
 	}
@@ -179,9 +181,9 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// idleHeap is what a connection that has carried something takes, its half of the
-// transport in memory included, and its reader that waits.
-func idleHeap(lib library, _ time.Duration) (float64, error) {
+// idleHeap is what one of a thousand connections takes that has carried n bytes each way
+// and now waits, its socket's part of the heap and what its reader has made included.
+func idleHeap(lib library, n int) (float64, error) {
 	const pairs = 500
 	var before, after runtime.MemStats
 	settle := func(m *runtime.MemStats) {
@@ -198,16 +200,15 @@ func idleHeap(lib library, _ time.Duration) (float64, error) {
 		}
 	}()
 	for range pairs {
-		c, s := memoryPair()
-		a, b, err := lib.pair(c, s)
+		a, b, err := secured(lib)
 		if err != nil {
 			return 0, err
 		}
 		echo(b)
-		if err := roundTrip(a, make([]byte, 64)); err != nil {
+		open = append(open, a, b)
+		if err := roundTrip(a, make([]byte, n)); err != nil {
 			return 0, err
 		}
-		open = append(open, c, s, a, b)
 	}
 	settle(&after)
 	return float64(after.HeapAlloc-before.HeapAlloc) / (2 * pairs), nil
