@@ -18,7 +18,8 @@ import (
 // A probe finds out, once, what an installed program is and can do.
 type probe struct {
 	path    string
-	version string // the first line that it says of itself
+	said    string // what it says of itself
+	version string // the first line of that
 	missing string // why it cannot be used at all
 }
 
@@ -36,7 +37,7 @@ func lookFor(name string, args ...string) *probe {
 		_, out, _ = strings.Cut(out, "\n") // what Java says where its options are set from outside
 	}
 	first, _, _ := strings.Cut(out, "\n")
-	return &probe{path: path, version: strings.TrimSpace(first)}
+	return &probe{path: path, said: out, version: strings.TrimSpace(first)}
 }
 
 // ask runs a program that answers at once.
