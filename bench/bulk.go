@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -47,7 +49,9 @@ func bulkWorks(suite uint16) (list []work) {
 		sender.parts = append(sender.parts, part{lib.name, func(span time.Duration) (float64, error) { return sendAlone(lib, span) }})
 		receiver.parts = append(receiver.parts, part{lib.name, func(span time.Duration) (float64, error) { return receiveAlone(lib, span) }})
 	}
-	sender.parts = append(sender.parts, part{"cipher alone", func(span time.Duration) (float64, error) { return cipherAlone(suite, span) }})
+	sender.parts = append(sender.parts,
+		part{"cipher alone", func(span time.Duration) (float64, error) { return cipherAlone(suite, span) }},
+		part{"cipher, all processors", func(span time.Duration) (float64, error) { return cipherTogether(suite, span) }})
 	return append(list, sender, receiver)
 }
 
@@ -260,4 +264,20 @@ func cipherAlone(suite uint16, span time.Duration) (float64, error) {
 	}
 	b, nonce := make([]byte, 16<<10, 17<<10), make([]byte, 12)
 	return rate(span, func() (int, error) { aead.Seal(b[:0], nonce, b, nonce[:5]); return len(b), nil })
+}
+
+// cipherTogether is cipherAlone on all processors at once: where they are the halves of
+// one core, that is not faster.
+func cipherTogether(suite uint16, span time.Duration) (float64, error) {
+	var all sync.WaitGroup
+	rates, errs := make([]float64, runtime.GOMAXPROCS(0)), make([]error, runtime.GOMAXPROCS(0))
+	for i := range rates {
+		all.Go(func() { rates[i], errs[i] = cipherAlone(suite, span) })
+	}
+	all.Wait()
+	sum := 0.0
+	for _, r := range rates {
+		sum += r
+	}
+	return sum, errors.Join(errs...)
 }
