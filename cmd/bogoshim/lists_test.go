@@ -6,6 +6,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path"
 	"regexp"
@@ -93,5 +94,18 @@ func TestAreas(t *testing.T) {
 	}
 	if i := slices.Index(counts, 0); i >= 0 {
 		t.Errorf("no test is in area %d", i)
+	}
+}
+
+// TestScore holds the number in the README against the list.
+func TestScore(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := len(readLines(t, "must-pass.txt"))
+	if want := fmt.Sprintf("| mayfly | %d,%03d |", n/1000, n%1000); !strings.Contains(string(b), want) {
+		t.Errorf("the README does not say %q", want)
 	}
 }
