@@ -5,7 +5,9 @@
 package mayfly_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -140,4 +142,28 @@ func TestNoGreeting(t *testing.T) {
 			t.Errorf("%v: %d key updates", silent, got)
 		}
 	}
+}
+
+// TestCallbackAlert has callbacks choose the alert by which they refuse.
+func TestCallbackAlert(t *testing.T) {
+	t.Parallel()
+	for want, answer := range map[string]error{
+		"certificate_unknown": &mayfly.AlertError{Code: 46, Reason: "who is that"},
+		"unknown_ca":          fmt.Errorf("no: %w", &mayfly.AlertError{Code: 48}),
+		"access_denied":       &mayfly.AlertError{Remote: true, Code: 48}, // what Verify sends by itself
+	} {
+		cc, sc := mayflytest.Configs(t)
+		sc.Peers = mayfly.AllOf(sc.Peers, mayfly.Verify(func(context.Context, mayfly.Peer) error { return answer }))
+		_, _, clientErr, serverErr := shake(t, cc, sc)
+		refused(t, want, want, clientErr, serverErr)
+		if !errors.Is(serverErr, mayfly.ErrPeerRefused) || !errors.Is(serverErr, answer) {
+			t.Errorf("%s: %v", want, serverErr)
+		}
+	}
+	cc, sc := mayflytest.Configs(t)
+	sc.GetConfig = func(context.Context, *mayfly.ClientHello) (*mayfly.Config, error) {
+		return nil, &mayfly.AlertError{Code: 0} // which ends nothing
+	}
+	_, _, clientErr, serverErr := shake(t, cc, sc)
+	refused(t, "close_notify", "handshake_failure", clientErr, serverErr)
 }

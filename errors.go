@@ -57,6 +57,10 @@ type AlertCode = alert.Code
 // known to the peer alone. Without Remote it was this side: Code is what the
 // peer was told, Reason says what was wrong, and Err is the cause where there
 // is one (see Unwrap). No bytes that the peer chose stand in the error's text.
+//
+// A callback that refuses a handshake (Verify, VerifyConnection, GetConfig and the
+// like) chooses the alert by an error with an AlertError in its chain: &AlertError{Code:
+// 46, Reason: "…"}. One with Remote, of another connection, chooses nothing.
 type AlertError struct {
 	Remote bool
 	Code   AlertCode
@@ -84,11 +88,18 @@ func (e *AlertError) Unwrap() error { return e.Err }
 
 // localError makes the AlertError of a failure that this side found.
 func localError(err error) *AlertError {
-	if e, ok := errors.AsType[*AlertError](err); ok {
+	if e, ok := err.(*AlertError); ok {
 		return e
 	}
 	if e, ok := errors.AsType[*alert.Error](err); ok {
-		return &AlertError{Code: e.Code, Reason: e.Reason, Err: e.Err}
+		code := e.Code
+		if chosen, ok := errors.AsType[*AlertError](e.Err); ok && !chosen.Remote && chosen.Code != alert.CloseNotify && chosen.Code != alert.UserCanceled {
+			code = chosen.Code
+		}
+		return &AlertError{Code: code, Reason: e.Reason, Err: e.Err}
+	}
+	if e, ok := errors.AsType[*AlertError](err); ok {
+		return e
 	}
 	return &AlertError{Code: alert.InternalError, Reason: "internal error", Err: err}
 }
