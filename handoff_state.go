@@ -33,7 +33,7 @@ func (c *Conn) state() *handover.State {
 		Started: c.started.UnixMilli(), Authenticated: known.memory.Authenticated.Unix(), Confirmed: c.confirmed,
 		In: handover.In{
 			Closed: in.err == io.EOF, Records: in.opener.Records(), Limit: uint32(in.opener.Limit()),
-			Message: secretOf(in.assembler.Rest()), Plain: secretOf(in.plain), Early: secretOf(in.early),
+			Message: volatile.CopyOf(in.assembler.Rest()), Plain: volatile.CopyOf(in.plain), Early: volatile.CopyOf(in.early),
 			Oddities:     [5]uint32{uint32(in.oddities.empty), uint32(in.oddities.warnings), uint32(in.oddities.keyUpdates), uint32(in.oddities.tickets), uint32(in.oddities.ccs)},
 			CountRecords: in.counts.records.Load(), CountBytes: in.counts.bytes.Load(),
 		},
@@ -45,20 +45,14 @@ func (c *Conn) state() *handover.State {
 	}
 	s.Exporter, s.Resumption, s.EarlyExporter = c.keys.copies()
 	if !s.In.Closed {
-		s.In.Secret, s.In.Generation = secretOf(in.receiver.Traffic().Secret()), in.receiver.Generation()
+		s.In.Secret, s.In.Generation = volatile.CopyOf(in.receiver.Traffic().Secret()), in.receiver.Generation()
 	}
 	if !s.Out.Closed {
-		s.Out.Secret, s.Out.Generation = secretOf(out.sender.Traffic().Secret()), out.sender.Generation()
+		s.Out.Secret, s.Out.Generation = volatile.CopyOf(out.sender.Traffic().Secret()), out.sender.Generation()
 	}
 	if in.buf != nil {
 		s.In.Ahead = bytes.Clone((*in.buf)[in.r:in.w])
 	}
-	return s
-}
-
-func secretOf(b []byte) *volatile.Secret {
-	s := volatile.New(len(b))
-	copy(s.Bytes(), b)
 	return s
 }
 
@@ -68,13 +62,13 @@ func (k *keyring) copies() (exporter, resumption, early *volatile.Secret) {
 	defer k.mu.Unlock()
 	exporter, resumption, early = volatile.New(0), volatile.New(0), volatile.New(0)
 	if k.early != nil {
-		early = secretOf(k.early.Secret())
+		early = volatile.CopyOf(k.early.Secret())
 	}
 	if k.exporter != nil {
-		exporter = secretOf(k.exporter.Secret())
+		exporter = volatile.CopyOf(k.exporter.Secret())
 	}
 	if k.resumption != nil {
-		resumption = secretOf(k.resumption.Secret())
+		resumption = volatile.CopyOf(k.resumption.Secret())
 	}
 	return exporter, resumption, early
 }

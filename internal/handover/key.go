@@ -101,12 +101,15 @@ func ParseOffer(b []byte) (*Offer, error) {
 
 // Seal seals a state for the receiver.
 func (o *Offer) Seal(s *State) (blob []byte, err error) {
-	plain := s.Marshal()
-	if plain == nil {
-		return nil, errors.New("handover: the connection holds too much to be handed on")
-	}
-	defer plain.Wipe()
-	volatile.Do(func() { blob, err = hpke.Seal(o.public, kdf(), aead(), []byte(info), plain.Bytes()) })
+	volatile.Do(func() {
+		plain := s.Marshal()
+		if plain == nil {
+			err = errors.New("handover: the connection holds too much to be handed on")
+			return
+		}
+		defer plain.Wipe()
+		blob, err = hpke.Seal(o.public, kdf(), aead(), []byte(info), plain.Bytes())
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -122,18 +125,17 @@ func (k *Key) Open(blob []byte) (*State, error) {
 	case len(blob) == 0 || blob[0] != blobVersion:
 		return nil, ErrBlob
 	}
-	var plain *volatile.Secret
+	var s *State
 	var err error
 	volatile.Do(func() {
-		var b []byte
-		if b, err = hpke.Open(k.private, kdf(), aead(), []byte(info), blob[1:]); err == nil {
-			plain = volatile.Take(b)
+		b, wrong := hpke.Open(k.private, kdf(), aead(), []byte(info), blob[1:])
+		if wrong != nil {
+			err = ErrBlob
+			return
 		}
+		defer volatile.Wipe(b)
+		k.Wipe()
+		s, err = Parse(b)
 	})
-	if err != nil {
-		return nil, ErrBlob
-	}
-	defer plain.Wipe()
-	k.Wipe()
-	return Parse(plain.Bytes())
+	return s, err
 }

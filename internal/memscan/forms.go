@@ -21,15 +21,16 @@ import (
 type Form struct {
 	Name  string
 	Bytes []byte
+	Least int // the length of the shortest piece that is no chance; 0 means window
 }
 
 // Raw is a secret as it is.
-func Raw(b []byte) []Form { return []Form{{"raw", b}} }
+func Raw(b []byte) []Form { return []Form{{Name: "raw", Bytes: b}} }
 
 // Secret returns the forms of a secret that HMAC takes for a key, and of one that
 // is written to a key log.
 func Secret(newHash func() hash.Hash, b []byte) []Form {
-	forms := append(Raw(b), Form{"hex", hex.AppendEncode(nil, b)})
+	forms := append(Raw(b), Form{"hex", hex.AppendEncode(nil, b), 2 * window})
 	for _, pad := range []struct {
 		name string
 		byte byte
@@ -41,7 +42,7 @@ func Secret(newHash func() hash.Hash, b []byte) []Form {
 		}
 		h.Write(block)
 		state := words(reflect.ValueOf(h).Elem().FieldByName("h"))
-		forms = append(forms, Form{pad.name, block})
+		forms = append(forms, Form{Name: pad.name, Bytes: block})
 		forms = append(forms, bothOrders(pad.name+" midstate", state)...)
 	}
 	return forms
@@ -54,7 +55,7 @@ func Scalar(b []byte) []Form {
 	clamped[len(b)-1] = clamped[len(b)-1]&127 | 64
 	reversed := bytes.Clone(b)
 	slices.Reverse(reversed)
-	return append(Raw(b), Form{"clamped", clamped}, Form{"reversed", reversed})
+	return append(Raw(b), Form{Name: "clamped", Bytes: clamped}, Form{Name: "reversed", Bytes: reversed})
 }
 
 // AES returns the forms of a key of AES-GCM: with its round keys, the key of GHASH
@@ -75,9 +76,9 @@ func AES(key []byte) ([]Form, error) {
 	forms = append(forms, bothOrders("inverse round keys", words(v.FieldByName("dec"))[:size])...)
 	h := make([]byte, aes.BlockSize)
 	block.Encrypt(h, h)
-	forms = append(forms, Form{"GHASH key", h})
+	forms = append(forms, Form{Name: "GHASH key", Bytes: h})
 	if table := reflect.ValueOf(gcm).Elem().FieldByName("productTable"); table.IsValid() {
-		forms = append(forms, Form{"GHASH table", inMemory(words(table))})
+		forms = append(forms, Form{Name: "GHASH table", Bytes: inMemory(words(table))})
 	}
 	return forms, nil
 }
@@ -92,7 +93,7 @@ func MLKEM(seed []byte) ([]Form, error) {
 	forms := Raw(seed)
 	s := reflect.ValueOf(dk).Elem().FieldByName("key").Elem().FieldByName("s")
 	for i := range s.Len() {
-		forms = append(forms, Form{fmt.Sprint("vector ", i), inMemory(words(s.Index(i)))})
+		forms = append(forms, Form{Name: fmt.Sprint("vector ", i), Bytes: inMemory(words(s.Index(i)))})
 	}
 	return forms, nil
 }
@@ -127,5 +128,5 @@ func bothOrders(name string, words []word) []Form {
 	for _, w := range words {
 		swapped = append(swapped, binary.BigEndian.AppendUint64(nil, w.value)[8-w.size:]...)
 	}
-	return []Form{{name, inMemory(words)}, {name + ", swapped", swapped}}
+	return []Form{{Name: name, Bytes: inMemory(words)}, {Name: name + ", swapped", Bytes: swapped}}
 }

@@ -87,13 +87,15 @@ func (x *Index) Scan(pid int) ([]Find, error) {
 }
 
 // search looks through one stretch of memory. Pieces of one form that follow each
-// other are one find.
+// other are one find, which may be too short to be more than chance: eight digits of
+// a number are a piece of a secret in hexadecimal, once in some ten runs.
 func (x *Index) search(finds []Find, where string, address uint64, b []byte) []Find {
 	x.build()
 	if len(b) < window {
 		return finds
 	}
 	last, end := -1, 0 // the form found last, and where
+	chance := func() bool { return last >= 0 && finds[len(finds)-1].Length < x.forms[last].Least }
 	v := binary.LittleEndian.Uint64(b) << 8
 	for i := range len(b) - window + 1 {
 		v = v>>8 | uint64(b[i+window-1])<<56
@@ -108,9 +110,15 @@ func (x *Index) search(finds []Find, where string, address uint64, b []byte) []F
 		if form == last && i < end {
 			finds[len(finds)-1].Length += i + window - end
 		} else {
+			if chance() {
+				finds = finds[:len(finds)-1]
+			}
 			finds = append(finds, Find{x.needles[form], x.forms[form].Name, address + uint64(i), window, where})
 		}
 		last, end = form, i+window
+	}
+	if chance() {
+		finds = finds[:len(finds)-1]
 	}
 	return finds
 }

@@ -6,6 +6,7 @@ package memscan
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"testing"
 )
@@ -18,7 +19,7 @@ func TestSearch(t *testing.T) {
 	other := sha256.Sum256([]byte("another"))
 	var x Index
 	x.Add(1, Raw(secret[:])...)
-	x.Add(2, Form{"low", make([]byte, 64)}, Form{"short", secret[:window-1]})
+	x.Add(2, Form{Name: "low", Bytes: make([]byte, 64)}, Form{Name: "short", Bytes: secret[:window-1]})
 	if n := x.Len(); n != len(secret)-window+1 {
 		t.Errorf("%d pieces", n)
 	}
@@ -36,5 +37,14 @@ func TestSearch(t *testing.T) {
 	x.Add(3, Secret(sha256.New, other[:])...)
 	if got := x.search(nil, "here", 0, other[:]); len(got) != 1 || got[0].Needle != 3 {
 		t.Errorf("after another needle was added: %v", got)
+	}
+	digits := hex.AppendEncode(nil, other[:])
+	memory = slices.Concat(digits[:2*window-1], secret[:window], digits[5:5+2*window], make([]byte, 8), digits[:window])
+	want = []Find{
+		{1, "raw", 2*window - 1, window, "here"},
+		{3, "hex", 3*window - 1, 2 * window, "here"},
+	}
+	if got := x.search(nil, "here", 0, memory); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

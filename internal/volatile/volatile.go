@@ -44,6 +44,14 @@ func New(n int) *Secret { return Take(make([]byte, n)) }
 // capacity.
 func Take(b []byte) *Secret { return &Secret{&memory{b}} }
 
+// CopyOf returns a Secret with the same bytes as b, which stays the caller's. What
+// copies goes through registers: it is done within DoShallow.
+func CopyOf(b []byte) *Secret {
+	s := New(len(b))
+	DoShallow(func() { copy(s.Bytes(), b) })
+	return s
+}
+
 // Bytes lends the secret's bytes, which must not be kept. It is nil after Wipe.
 func (s *Secret) Bytes() []byte {
 	if s == nil || s.memory == nil {
@@ -56,11 +64,7 @@ func (s *Secret) Bytes() []byte {
 func (s *Secret) Len() int { return len(s.Bytes()) }
 
 // Clone returns a Secret of its own with the same bytes.
-func (s *Secret) Clone() *Secret {
-	c := New(s.Len())
-	copy(c.Bytes(), s.Bytes())
-	return c
-}
+func (s *Secret) Clone() *Secret { return CopyOf(s.Bytes()) }
 
 // Wipe destroys the secret. It may be called again.
 func (s *Secret) Wipe() {
