@@ -252,8 +252,14 @@ func (c cell) opensslArgs(t *testing.T) []string {
 			args = append(args, "-Verify", "3")
 		}
 	case sees == rawKey && c.role == asClient:
+		// RFC 6698, Section 2.1: usage 3, selector 1 and matching type 1 are a pin of ours.
 		us, _ := c.identities(t)
-		args = append(args, "-enable_server_rpk", "-expected-rpks", us.spkiFile, "-verify_return_error")
+		pin, err := mayfly.ParsePin(us.pin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "-enable_server_rpk", "-dane_tlsa_domain", serverName,
+			"-dane_tlsa_rrdata", fmt.Sprintf("3 1 1 %x", pin[:]), "-verify_return_error")
 	case sees == rawKey:
 		args = append(args, "-enable_client_rpk", "-Verify", "3")
 	}
