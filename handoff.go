@@ -100,24 +100,25 @@ func (c *Conn) interrupt(ctx context.Context) (resume func(), err error) {
 	if !c.leaving.CompareAndSwap(false, true) {
 		return nil, errors.New("mayfly: the connection is being handed on")
 	}
+	// In the order of Close: first the half that receives.
+	liftRead, err := c.deadlines.read.bound(aLongTimeAgo)
+	if err != nil {
+		liftRead()
+		c.leaving.Store(false)
+		return nil, err
+	}
+	c.in.mu.Lock()
 	liftWrite, err := c.deadlines.write.bound(aLongTimeAgo)
 	if err == nil {
 		err = c.out.mu.LockContext(ctx)
 	}
 	if err != nil {
 		liftWrite()
-		c.leaving.Store(false)
-		return nil, err
-	}
-	liftRead, err := c.deadlines.read.bound(aLongTimeAgo)
-	if err != nil {
 		liftRead()
-		liftWrite()
 		c.leaving.Store(false)
-		c.unlockOut()
+		c.in.mu.Unlock()
 		return nil, err
 	}
-	c.in.mu.Lock()
 	return func() {
 		liftRead()
 		liftWrite()

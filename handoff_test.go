@@ -339,3 +339,31 @@ func TestHandOnSessions(t *testing.T) {
 	mustBe(t, true, next)
 	exchangeOnce(t, client, next)
 }
+
+// TestHandOnBesideClose closes a connection while it is being handed on: both return, and
+// one of them has it.
+func TestHandOnBesideClose(t *testing.T) {
+	t.Parallel()
+	cc, sc := mayflytest.Configs(t)
+	for range 200 {
+		client, server := mayflytest.PairConfig(t, cc, sc)
+		offer, returned := newOffer(t), make(chan error, 1)
+		ready := make(chan struct{})
+		go func() {
+			close(ready)
+			_, raw, err := client.Detach(t.Context(), offer)
+			if err == nil {
+				_ = raw.Close()
+			}
+			returned <- err
+		}()
+		<-ready
+		_ = client.Close()
+		select {
+		case <-returned:
+		case <-time.After(20 * time.Second):
+			t.Fatal("Detach does not return")
+		}
+		_ = server.Close()
+	}
+}

@@ -57,7 +57,7 @@ key file or a list of peers cannot be used; 3 one side refused the other.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(keygenCommand(), pinCommand(), recipientCommand(), sealCommand(), openCommand(), listenCommand(), dialCommand(), sendCommand(), recvCommand(), sessionCommand(), demoCommand(), demoClientCommand())
+	root.AddCommand(keygenCommand(), pinCommand(), recipientCommand(), sealCommand(), openCommand(), listenCommand(), dialCommand(), sendCommand(), recvCommand(), sessionCommand(), tunnelCommand(), demoCommand(), demoClientCommand())
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

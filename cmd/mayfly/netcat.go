@@ -56,6 +56,7 @@ away, and waiting goes on. The address is printed on standard error.`,
 		},
 	}
 	o.register(cmd.Flags(), true)
+	o.registerTrace(cmd.Flags())
 	cmd.Flags().StringVar(&ticketKey, "ticket-key", "", "let clients resume sessions with a later listen: a `file` with 32 random bytes in base64, made where it is not there")
 	return cmd
 }
@@ -132,6 +133,7 @@ the session command.`,
 		},
 	}
 	o.register(cmd.Flags(), false)
+	o.registerTrace(cmd.Flags())
 	sessions.register(cmd.Flags())
 	cmd.Flags().BoolVar(&confirm, "confirm", false, "send nothing before the server has accepted this side (servers of mayfly say so at once; others may not)")
 	return cmd

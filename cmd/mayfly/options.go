@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/pflag"
 
@@ -34,7 +35,6 @@ func (o *options) register(f *pflag.FlagSet, server bool) {
 	f.StringVar(&o.certKey, "cert-key", "", "the private key of --cert: a PEM `file`")
 	f.StringVar(&o.ca, "ca", "", "accept peers with a certificate of the authorities in this PEM `file`")
 	f.StringSliceVar(&o.alpn, "alpn", nil, "application `protocols`, most wanted first, separated by commas")
-	f.BoolVar(&o.trace, "trace", false, "say on standard error what happens")
 	if server {
 		f.StringVar(&o.peers, "peers", "", "accept the peers in this `file`: a pin and a name a line; read again when it changes")
 		f.StringVar(&o.name, "name", "", "the host `name` that clients must ask for")
@@ -43,6 +43,11 @@ func (o *options) register(f *pflag.FlagSet, server bool) {
 		f.StringVar(&o.peers, "peers", "", "accept the servers in this `file`: a host name and a pin a line; needs --name")
 		f.StringVar(&o.name, "name", "", "the server's host `name` (default: that in ADDR, but with --peers)")
 	}
+}
+
+// registerTrace is for commands of one connection.
+func (o *options) registerTrace(f *pflag.FlagSet) {
+	f.BoolVar(&o.trace, "trace", false, "say on standard error what happens")
 }
 
 // config makes a Config of the flags.
@@ -80,38 +85,63 @@ func (o *options) config(server bool) (*mayfly.Config, error) {
 
 // accepted makes Peers of the flags: any of them will do.
 func (o *options) accepted(server bool) (mayfly.Peers, error) {
-	var peers []mayfly.Peers
-	if len(o.pins) > 0 {
-		p, err := mayfly.ParsePins(o.pins...)
-		if err != nil {
-			return nil, err
-		}
-		peers = append(peers, p)
+	pins, err := o.pinned()
+	if err != nil {
+		return nil, err
 	}
-	if o.peers != "" {
-		if !server && o.name == "" {
-			return nil, errors.New("--peers goes by the server's name, never by the address: give --name")
-		}
-		if _, err := os.Stat(o.peers); err != nil {
-			return nil, err
-		}
-		if server {
-			peers = append(peers, mayfly.AuthorizedKeys(o.peers))
-		} else {
-			peers = append(peers, mayfly.KnownHosts(o.peers))
-		}
+	file, err := o.listed(server)
+	if err != nil {
+		return nil, err
 	}
-	if o.ca != "" {
-		b, err := os.ReadFile(o.ca)
-		if err != nil {
-			return nil, err
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(b) {
-			return nil, fmt.Errorf("%s holds no certificate", o.ca)
-		}
-		peers = append(peers, mayfly.Roots(pool))
+	roots, err := o.certified()
+	if err != nil {
+		return nil, err
 	}
+	return o.anyOf(server, pins, file, roots)
+}
+
+// pinned is Peers of --peer, listed of --peers, certified of --ca; nil without the flag.
+func (o *options) pinned() (mayfly.Peers, error) {
+	if len(o.pins) == 0 {
+		return nil, nil
+	}
+	return mayfly.ParsePins(o.pins...)
+}
+
+func (o *options) listed(server bool) (mayfly.Peers, error) {
+	if o.peers == "" {
+		return nil, nil
+	}
+	if !server && o.name == "" {
+		return nil, errors.New("--peers goes by the server's name, never by the address: give --name")
+	}
+	if _, err := os.Stat(o.peers); err != nil {
+		return nil, err
+	}
+	if server {
+		return mayfly.AuthorizedKeys(o.peers), nil
+	}
+	return mayfly.KnownHosts(o.peers), nil
+}
+
+func (o *options) certified() (mayfly.Peers, error) {
+	if o.ca == "" {
+		return nil, nil
+	}
+	b, err := os.ReadFile(o.ca)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		return nil, fmt.Errorf("%s holds no certificate", o.ca)
+	}
+	return mayfly.Roots(pool), nil
+}
+
+// anyOf accepts whom one of several Peers accepts, of which some may be nil.
+func (o *options) anyOf(server bool, some ...mayfly.Peers) (mayfly.Peers, error) {
+	peers := slices.DeleteFunc(some, func(p mayfly.Peers) bool { return p == nil })
 	switch {
 	case o.anybody && len(peers) > 0:
 		return nil, errors.New("--anybody goes with none of --peer, --peers and --ca")

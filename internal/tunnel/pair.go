@@ -31,6 +31,7 @@ type pair struct {
 	cause  atomic.Pointer[error] // why it was cut; the first one counts
 	ended  chan struct{}         // closed when neither flow is carried any more
 	handed atomic.Bool           // the secure connection was detached
+	open   bool                  // a flow was stopped by that; to be read after ended
 }
 
 // A flow is one direction. What is not counted belongs to the goroutine that carries it,
@@ -79,7 +80,11 @@ func (p *pair) run(idle time.Duration) error {
 	go func() { results <- p.carry(&p.up, plain, p.secure) }()
 	go func() { results <- p.carry(&p.down, p.secure, plain) }()
 	for range 2 {
-		if err := <-results; err != nil && !p.handed.Load() && !errors.Is(err, mayfly.ErrDetached) {
+		switch err := <-results; {
+		case err == nil:
+		case errors.Is(err, mayfly.ErrDetached), p.handed.Load():
+			p.open = true
+		default:
 			p.cut(err)
 		}
 	}
@@ -87,7 +92,7 @@ func (p *pair) run(idle time.Duration) error {
 	switch cause := p.cause.Load(); {
 	case cause != nil:
 		return *cause
-	case p.handed.Load():
+	case p.open:
 		return mayfly.ErrDetached
 	}
 	return errors.Join(p.secure.Close(), p.plain.Close())

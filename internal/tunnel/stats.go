@@ -63,8 +63,11 @@ type counts struct {
 func (c *counts) ended(p *pair, err error) {
 	c.sent.Add(p.up.bytes.Load())
 	c.received.Add(p.down.bytes.Load())
-	if err == nil {
+	switch {
+	case err == nil:
 		c.orderly.Add(1)
+		return
+	case errors.Is(err, mayfly.ErrDetached):
 		return
 	}
 	c.cut.Add(1)

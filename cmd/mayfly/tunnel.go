@@ -1,0 +1,227 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/internal/tunnel"
+)
+
+func tunnelCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "tunnel",
+		Short: "Carry the connections of programs that cannot be changed",
+		Long: `Carry the connections of programs that cannot be changed. The server stands in front
+of a target, the client in front of the target's users, each on the same machine as
+what it serves; between the two everything is encrypted, and each knows the other.
+
+A connection ends by halves as it would without a tunnel; what fails, fails on the other
+side too (a reset), so that nobody takes a part for the whole.
+
+Signals: HUP reads keys, pins and certificates again, as does a change of their files; a
+file that cannot be used is reported, and what was read before stays in use. TERM or INT
+stops accepting, waits for connections up to --drain, and cuts the rest; a second one
+cuts at once. USR2 starts the program again and hands it the listener and the live
+connections: for a new version, or new settings.
+
+Exit codes: 0 all connections had ended by themselves, or were handed on; 1 some were
+cut, or an address cannot be listened on; 2 the command line, the configuration or a key
+cannot be used.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(tunnelServerCommand(), tunnelClientCommand())
+	return cmd
+}
+
+func tunnelServerCommand() *cobra.Command {
+	o := &tunnelOptions{server: true}
+	cmd := &cobra.Command{
+		Use:   "server --listen ADDR --target ADDR",
+		Short: "Take secure connections, and dial a target on this machine",
+		Long: `Take secure connections on --listen, and dial --target for each whose peer is
+accepted, when it is. An address is host:port, or unix: and a path; --listen systemd:
+takes the socket that systemd hands over, systemd:NAME the one of that name.`,
+		Example: "  mayfly tunnel server --listen :7000 --target 127.0.0.1:5432 --key db.key --peers clients",
+		Args:    cobra.NoArgs,
+		RunE:    o.run,
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.other, "target", "", "the `address` to dial in the clear")
+	o.register(f)
+	return cmd
+}
+
+func tunnelClientCommand() *cobra.Command {
+	o := &tunnelOptions{}
+	cmd := &cobra.Command{
+		Use:   "client --listen ADDR --server ADDR",
+		Short: "Take plain connections on this machine, and dial a tunnel server",
+		Long: `Take plain connections on --listen, and dial --server for each. An address is
+host:port, or unix: and a path; a Unix socket is made for this user alone. --listen
+systemd: takes the socket that systemd hands over, systemd:NAME the one of that name.`,
+		Example: "  mayfly tunnel client --listen 127.0.0.1:5432 --server db:7000 --key app.key --peer sha256//9fQ…=",
+		Args:    cobra.NoArgs,
+		RunE:    o.run,
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.other, "server", "", "the `address` of the server to dial")
+	o.register(f)
+	return cmd
+}
+
+// tunnelOptions are the flags of both, and the settings of a configuration file.
+type tunnelOptions struct {
+	server bool
+	id     options
+
+	listen, other  string
+	overNetwork    bool
+	idle, lifetime time.Duration
+	dialTimeout    time.Duration
+	drain, watch   time.Duration
+	maxConnections int
+
+	configFile          string
+	pinsFromFile        bool // --peer is not on the command line
+	admin               string
+	logFormat, logLevel string
+}
+
+func (o *tunnelOptions) register(f *pflag.FlagSet) {
+	o.id.register(f, o.server)
+	f.StringVar(&o.listen, "listen", "", "the `address` to listen on")
+	f.BoolVar(&o.overNetwork, "plain-over-network", false, "let the plain side leave this machine, where anybody in its way can read and change it")
+	f.DurationVar(&o.idle, "idle", 0, "cut a connection that carries nothing for so long (0: never)")
+	f.DurationVar(&o.lifetime, "lifetime", 0, "cut a connection that is so old (0: never)")
+	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections there may be at once; more are closed at once (0: any number)")
+	f.DurationVar(&o.dialTimeout, "dial-timeout", 10*time.Second, "how long reaching the other side may take")
+	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long to wait for connections before ending")
+	f.DurationVar(&o.watch, "watch", 5*time.Second, "how often to look whether a key, certificate or list has changed (0: at SIGHUP alone)")
+	f.StringVar(&o.admin, "admin", "", "serve /metrics, /healthz and /readyz over HTTP on this `address`, unencrypted and to anybody")
+	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.configFile, "config", "", "a TOML `file` of settings, which are named as the flags are; flags win")
+}
+
+// check says what is missing or wrong in what the engine does not see.
+func (o *tunnelOptions) check() error {
+	switch {
+	case o.listen == "":
+		return errors.New("say where to listen: --listen ADDR")
+	case o.server && o.other == "":
+		return errors.New("say what to dial: --target ADDR")
+	case o.other == "":
+		return errors.New("say which server to dial: --server ADDR")
+	}
+	for _, d := range []time.Duration{o.idle, o.lifetime, o.dialTimeout, o.drain, o.watch, time.Duration(o.maxConnections)} {
+		if d < 0 {
+			return errors.New("a time or a number of connections is below zero: 0 is without a limit")
+		}
+	}
+	return nil
+}
+
+// logger writes to standard error.
+func (o *tunnelOptions) logger(w io.Writer) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level is debug, info, warn or error, not %q", o.logLevel)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	switch o.logFormat {
+	case "text":
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	case "json":
+		return slog.New(slog.NewJSONHandler(w, options)), nil
+	}
+	return nil, fmt.Errorf("--log-format is text or json, not %q", o.logFormat)
+}
+
+// plain refuses a plain side that leaves this machine, unless that is wanted.
+func (o *tunnelOptions) plain(flag string, a tunnel.Address) error {
+	if o.overNetwork || a.Local() {
+		return nil
+	}
+	return fmt.Errorf("--%s %s is not on this machine, and what passes there is neither encrypted nor authenticated: give a loopback address or a Unix socket, or --plain-over-network if you want that", flag, a)
+}
+
+// listener listens at an address of the command line.
+func (o *tunnelOptions) listener(flag, at string, plain bool) (net.Listener, error) {
+	if name, ok := strings.CutPrefix(at, "systemd:"); ok {
+		ln, err := activated(name)
+		if err == nil && plain {
+			err = o.plain(flag, tunnel.Address{Network: ln.Addr().Network(), Addr: ln.Addr().String()})
+		}
+		return ln, err
+	}
+	a, err := tunnel.ParseAddress(at)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", flag, err)
+	}
+	if plain {
+		if err := o.plain(flag, a); err != nil {
+			return nil, err
+		}
+	}
+	ln, err := a.Listen()
+	if err != nil {
+		return nil, connectionError{fmt.Errorf("--%s: %w", flag, err)}
+	}
+	return ln, nil
+}
+
+// activated returns a socket that systemd hands over: the only one, or that of a name.
+// LISTEN_FDS is left for the next that asks.
+func activated(name string) (net.Listener, error) {
+	byName := make(map[string][]net.Listener)
+	for name, files := range activation.FilesWithNames() {
+		for _, f := range files {
+			if ln, err := net.FileListener(f); err == nil {
+				byName[name] = append(byName[name], ln)
+			}
+		}
+	}
+	all := byName[name]
+	if name == "" {
+		for _, some := range byName {
+			all = append(all, some...)
+		}
+	}
+	if len(all) != 1 {
+		return nil, fmt.Errorf("systemd:%s stands for one socket that systemd hands over, and there are %d: see systemd.socket(5), FileDescriptorName", name, len(all))
+	}
+	return all[0], nil
+}
+
+// engine makes the tunnel.
+func (o *tunnelOptions) engine(ln net.Listener, security func() *mayfly.Config, log *slog.Logger) (*tunnel.Tunnel, error) {
+	other, err := tunnel.ParseAddress(o.other)
+	config := tunnel.Config{
+		Security: security, Idle: o.idle, DialTimeout: o.dialTimeout, MaxConnections: o.maxConnections, Log: log,
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case !o.server:
+		return tunnel.NewClient(ln, other, config)
+	}
+	if err := o.plain("target", other); err != nil {
+		return nil, err
+	}
+	return tunnel.NewServer(ln, other, config)
+}

@@ -1,0 +1,189 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+// A security is who a tunnel is and whom it accepts, read again when that changes. Each
+// part is read by itself: a key that cannot be read must not keep a pin that was taken
+// from the list in use.
+//
+// The file of --peers is not among the parts: mayfly reads it again by itself.
+type security struct {
+	o       options
+	server  bool
+	config  string                   // the configuration file; "" without one, or with --peer on the command line
+	pins    func() ([]string, error) // of the configuration file
+	log     *slog.Logger
+	current atomic.Pointer[mayfly.Config]
+	reloads atomic.Uint64 // in which all could be read
+	kept    atomic.Uint64 // in which something stayed as it was
+
+	mu                  sync.Mutex
+	pinned, file, roots mayfly.Peers
+	stamps              map[string]os.FileInfo
+}
+
+// newSecurity reads everything. From then on, errors go to the log.
+func newSecurity(o *tunnelOptions, log *slog.Logger) (*security, error) {
+	s := &security{o: o.id, server: o.server, log: log, stamps: make(map[string]os.FileInfo)}
+	s.changed()
+	config, err := s.o.config(s.server)
+	if err != nil {
+		return nil, err
+	}
+	config.MaxLifetime = o.lifetime
+	if !s.server {
+		config.Sessions = mayfly.NewSessionCache(0)
+	}
+	if s.pinned, err = s.o.pinned(); err != nil {
+		return nil, err
+	}
+	if s.file, err = s.o.listed(s.server); err != nil {
+		return nil, err
+	}
+	if s.roots, err = s.o.certified(); err != nil {
+		return nil, err
+	}
+	if config.Peers, err = s.o.anyOf(s.server, s.pinned, s.file, s.roots); err != nil {
+		return nil, err
+	}
+	s.current.Store(config)
+	return s, nil
+}
+
+// watch looks for changes until ctx ends.
+func (s *security) watch(ctx context.Context, every time.Duration) {
+	if every == 0 {
+		return
+	}
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if s.changed() {
+				s.reload()
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// changed reports whether a file is another than when it was last asked.
+func (s *security) changed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := false
+	for _, path := range []string{s.o.key, s.o.cert, s.o.certKey, s.o.ca, s.config} {
+		if path == "" {
+			continue
+		}
+		now, err := os.Stat(path)
+		if err != nil {
+			now = nil
+		}
+		before := s.stamps[path]
+		if (before == nil) != (now == nil) || now != nil && (!os.SameFile(before, now) ||
+			before.Size() != now.Size() || before.Mode() != now.Mode() || !before.ModTime().Equal(now.ModTime())) {
+			changed = true
+		}
+		s.stamps[path] = now
+	}
+	return changed
+}
+
+// reload reads everything again. What cannot be read stays as it was.
+func (s *security) reload() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	failed := false
+	kept := func(what string, err error) {
+		failed = true
+		s.log.Error("reload: "+what+" cannot be used; what was read before stays in use", "error", sentence(err))
+	}
+	next := s.current.Load().Clone()
+	if s.o.key != "" {
+		if id, err := mayfly.LoadIdentity(s.o.key); err != nil {
+			kept("the key", err)
+		} else {
+			next.Identity = id
+		}
+	}
+	if s.o.cert != "" {
+		if cert, err := tls.LoadX509KeyPair(s.o.cert, s.o.certKey); err != nil {
+			kept("the certificate", err)
+		} else {
+			next.Certificates = []tls.Certificate{cert}
+		}
+	}
+	if err := s.reloadPins(); err != nil {
+		kept("the list of pins", err)
+	}
+	if roots, err := s.o.certified(); err != nil {
+		kept("the file of authorities", err)
+	} else {
+		s.roots = roots
+	}
+	peers, err := s.o.anyOf(s.server, s.pinned, s.file, s.roots)
+	if err != nil {
+		kept("the list of peers", err)
+	} else {
+		next.Peers = peers
+	}
+	s.current.Store(next)
+	if failed {
+		s.kept.Add(1)
+		return
+	}
+	s.reloads.Add(1)
+	s.log.Info("reloaded", "self", self(next))
+}
+
+// reloadPins takes the pins of the configuration file.
+func (s *security) reloadPins() error {
+	if s.config == "" {
+		return nil
+	}
+	pins, err := s.pins()
+	if err != nil {
+		return err
+	}
+	had := s.o.pins
+	s.o.pins = pins
+	pinned, err := s.o.pinned()
+	if err == nil && pinned == nil && len(had) > 0 {
+		err = errors.New("it names nobody any more: to accept nobody, end the tunnel")
+	}
+	if err != nil {
+		s.o.pins = had
+		return err
+	}
+	s.pinned = pinned
+	return nil
+}
+
+// self is what others know this side by.
+func self(c *mayfly.Config) string {
+	if c.Identity != nil {
+		return c.Identity.Pin().String()
+	}
+	if len(c.Certificates) > 0 {
+		return mayfly.PinOfCertificate(c.Certificates[0].Leaf).String()
+	}
+	return "nobody"
+}

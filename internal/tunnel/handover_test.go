@@ -1,0 +1,155 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build unix
+
+package tunnel
+
+import (
+	"crypto/sha256"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+// TestHandOver moves both ends of a tunnel, again and again, while connections carry
+// random data both ways: not a byte is lost.
+func TestHandOver(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	go echo(w.target)
+	const conns, size, moves = 20, 1 << 20, 10
+	var running sync.WaitGroup
+	for i := range conns {
+		c := dial(t, w.plain)
+		running.Go(func() { exchange(t, c, byte(i), size) })
+	}
+	for range moves {
+		w.server = handOver(t, w.server, NewServer, Address{"tcp", w.target.Addr().String()}, w.server.config)
+		w.client = handOver(t, w.client, NewClient, Address{"tcp", w.secure}, w.client.config)
+	}
+	c := dial(t, w.plain)
+	exchange(t, c, conns, 1000)
+	running.Wait()
+}
+
+// handOver gives what one tunnel has to a new one.
+func handOver(t *testing.T, from *Tunnel, make func(net.Listener, Address, Config) (*Tunnel, error), to Address, config Config) *Tunnel {
+	t.Helper()
+	ours, file, err := NewLink()
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs, err := LinkOf(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type result struct {
+		moved int
+		err   error
+	}
+	done := newResult(func() result {
+		defer ours.Close()
+		moved, err := from.HandOver(t.Context(), ours, nil)
+		return result{moved, err}
+	})
+	ln, _, err := theirs.Inherit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	heir, err := make(ln, to, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serve(t, heir)
+	taken, err := heir.TakeOver(theirs)
+	_ = theirs.Close()
+	if r := <-done; err != nil || r.err != nil || r.moved != taken {
+		t.Fatalf("%d were handed on, %d taken over: %v; %v", r.moved, taken, r.err, err)
+	}
+	from.Drain(t.Context())
+	return heir
+}
+
+func newResult[T any](f func() T) <-chan T {
+	c := make(chan T, 1)
+	go func() { c <- f() }()
+	return c
+}
+
+// echo answers each connection with what it says.
+func echo(ln net.Listener) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			_, _ = io.Copy(c, c)
+		}()
+	}
+}
+
+// exchange sends random bytes, and compares what comes back until the end.
+func exchange(t *testing.T, c net.Conn, seed byte, size int) {
+	sent := sha256.New()
+	go func() {
+		r := rand.NewChaCha8([32]byte{seed})
+		if _, err := io.CopyN(io.MultiWriter(c, sent), r, int64(size)); err != nil {
+			t.Error(err)
+		}
+		_ = c.(stream).CloseWrite()
+	}()
+	back := sha256.New()
+	n, err := io.Copy(back, c)
+	if err != nil || n != int64(size) || [32]byte(back.Sum(nil)) != [32]byte(sent.Sum(nil)) {
+		t.Errorf("connection %d: %d of %d bytes came back, %v", seed, n, size, err)
+	}
+}
+
+// TestHeirThatFails ends the heir at two points: the tunnel goes on.
+func TestHeirThatFails(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, nil)
+	go echo(w.target)
+	for _, when := range []string{"before it begins", "with the listener"} {
+		ours, file, err := NewLink()
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := LinkOf(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		failed := newResult(func() error {
+			_, err := w.client.HandOver(t.Context(), ours, nil)
+			return err
+		})
+		if when == "with the listener" {
+			ln, _, err := theirs.Inherit()
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := mayfly.NewReceiver()
+			if err == nil {
+				err = theirs.send(message{Offer: r.Offer()})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = ln.Close()
+		}
+		_ = theirs.Close()
+		if err := <-failed; err == nil {
+			t.Errorf("%s: no error", when)
+		}
+		_ = ours.Close()
+		exchange(t, dial(t, w.plain), 1, 1000)
+	}
+}
