@@ -70,35 +70,42 @@ func startTunnel(t *testing.T, args ...string) *tunnelProcess {
 	return p
 }
 
-// await reads the log up to a line with a message.
-func (p *tunnelProcess) await(msg string) map[string]any {
+// next reads the log up to an entry that is wanted.
+func (p *tunnelProcess) next(what string, wanted func(entry map[string]any) bool) map[string]any {
 	p.t.Helper()
 	limit := time.After(time.Minute)
 	for {
 		select {
 		case line, ok := <-p.lines:
 			if !ok {
-				p.t.Fatalf("the log ends without %q:\n%s", msg, strings.Join(p.said, "\n"))
+				p.t.Fatalf("the log ends without %q", what)
 			}
 			p.said = append(p.said, line)
 			var entry map[string]any
-			if json.Unmarshal([]byte(line), &entry) == nil && strings.HasPrefix(fmt.Sprint(entry["msg"]), msg) {
+			if json.Unmarshal([]byte(line), &entry) == nil && wanted(entry) {
 				return entry
 			}
 		case <-limit:
-			p.t.Fatalf("the log has no %q:\n%s", msg, strings.Join(p.said, "\n"))
+			p.t.Fatalf("the log has no %q", what)
 		}
 	}
+}
+
+// says reports whether a log entry has a message that begins so.
+func says(entry map[string]any, msg string) bool {
+	return strings.HasPrefix(fmt.Sprint(entry["msg"]), msg)
+}
+
+// await reads the log up to a line with a message.
+func (p *tunnelProcess) await(msg string) map[string]any {
+	p.t.Helper()
+	return p.next(msg, func(entry map[string]any) bool { return says(entry, msg) })
 }
 
 // awaitOf is await of the process that serves: those before it may still be there.
 func (p *tunnelProcess) awaitOf(msg string) map[string]any {
 	p.t.Helper()
-	for {
-		if entry := p.await(msg); int(entry["pid"].(float64)) == p.pid {
-			return entry
-		}
-	}
+	return p.next(msg, func(entry map[string]any) bool { return says(entry, msg) && entry["pid"] == float64(p.pid) })
 }
 
 func (p *tunnelProcess) signal(s syscall.Signal) {
@@ -108,11 +115,26 @@ func (p *tunnelProcess) signal(s syscall.Signal) {
 	}
 }
 
-// replace hands over to a new process.
-func (p *tunnelProcess) replace() {
+// replace hands over to a new process, and returns how many connections that has taken.
+// The two log as they please, one before the other.
+func (p *tunnelProcess) replace() (taken int) {
 	p.t.Helper()
 	p.signal(syscall.SIGUSR2)
-	p.pid = int(p.await("handed over")["to"].(float64))
+	var over, there map[string]any
+	p.next("handed over, and taken over", func(entry map[string]any) bool {
+		switch {
+		case says(entry, "handed over"):
+			over = entry
+		case says(entry, "taken over"):
+			there = entry
+		}
+		return over != nil && there != nil
+	})
+	if over["to"] != there["pid"] || over["connections"] != there["connections"] || there["error"] != nil {
+		p.t.Errorf("what was handed over is not what was taken over: %v, %v", over, there)
+	}
+	p.pid = int(there["pid"].(float64))
+	return int(there["connections"].(float64))
 }
 
 // startRedis starts a server on a Unix socket.
@@ -214,6 +236,7 @@ func TestTunnelRedis(t *testing.T) {
 		first  sync.WaitGroup
 	)
 	first.Add(clients)
+	defer stop.Store(true)
 	for i := range clients {
 		all.Go(func() {
 			n, err := storeAndFetch(client.addr, i, &stop, &first)
@@ -229,9 +252,8 @@ func TestTunnelRedis(t *testing.T) {
 		p.await("reloaded")
 	}
 	for _, p := range []*tunnelProcess{server, client, server} {
-		p.replace()
-		if n := p.await("taken over from the process before")["connections"].(float64); n < clients {
-			t.Errorf("only %v connections were taken over", n)
+		if n := p.replace(); n != clients {
+			t.Errorf("%d connections were taken over", n)
 		}
 	}
 	for _, p := range []*tunnelProcess{client, server} {

@@ -116,7 +116,10 @@ func refusal(err error) bool {
 // trace tells, on a server, of connections that are not handed out.
 func (t *Tunnel) trace() *mayfly.Trace {
 	failed := func(remote net.Addr, err error) {
+		t.mu.Lock()
 		t.counts.countHandshake(err)
+		t.changed()
+		t.mu.Unlock()
 		if unsaid, ok := t.quota.take(time.Now()); ok {
 			t.log.Warn("handshake failed", "remote", text(remote), "error", err, "unsaid", unsaid)
 		}
