@@ -110,6 +110,23 @@ func certificate(pool *x509.CertPool) tls.Certificate {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private, Leaf: leaf}
 }
 
+// resuming are the libraries that resume the session of their last connection.
+func resuming() []library {
+	client, server := mayflyConfigs(aes128, tls.X25519)
+	client.Sessions, server.TicketKeys = mayfly.NewSessionCache(0), mayfly.NewTicketRing(mayfly.GenerateSealingKey())
+	ours := library{"mayfly", func(c, s net.Conn) (net.Conn, net.Conn, error) {
+		a, b := mayfly.Client(c, client), mayfly.Server(s, server)
+		return a, b, both(a.Handshake, b.Handshake)
+	}}
+	tlsClient, tlsServer := tlsConfigs(tls.X25519)
+	tlsClient.ClientSessionCache = tls.NewLRUClientSessionCache(0)
+	theirs := library{reference, func(c, s net.Conn) (net.Conn, net.Conn, error) {
+		a, b := tls.Client(c, tlsClient), tls.Server(s, tlsServer)
+		return a, b, both(a.Handshake, b.Handshake)
+	}}
+	return []library{ours, theirs}
+}
+
 // noiseLibrary is Noise XX with X25519, ChaCha20-Poly1305 and SHA-256, and the usual
 // framing: a length of two bytes before each message.
 func noiseLibrary() library {

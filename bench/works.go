@@ -6,6 +6,7 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -35,6 +36,7 @@ func otherWorks() []work {
 	add("ping-pong, 64 bytes, allocations", "a round", true, three, pingPongAllocations)
 	add("handshake, mutual, X25519", "a second", false, three, handshakes)
 	add("handshake, mutual, X25519MLKEM768", "a second", false, hybrids(), handshakes)
+	add("handshake, resumed, X25519", "a second", false, resuming(), resumptions)
 	add("handshake, mutual, X25519, allocations", "each", true, three, handshakeAllocations)
 	add("writes to the socket for 1 MiB", "calls", true, three, socketWrites)
 	for _, n := range []int{64, 16 << 10} {
@@ -155,6 +157,39 @@ func handshakes(lib library, span time.Duration) (float64, error) {
 
 func handshakeAllocations(lib library, span time.Duration) (float64, error) {
 	return allocations(span, func() error { return oneHandshake(lib) })
+}
+
+// resumptions counts handshakes that resume the session of the one before. The byte
+// that follows brings the next ticket.
+func resumptions(lib library, span time.Duration) (float64, error) {
+	resume := func() (resumed bool, err error) {
+		c, s := memoryPair()
+		a, b, err := lib.pair(c, s)
+		if err != nil {
+			return false, err
+		}
+		if _, err := b.Write(make([]byte, 1)); err != nil {
+			return false, err
+		}
+		_, err = io.ReadFull(a, make([]byte, 1))
+		resumed = a.(interface{ ConnectionState() tls.ConnectionState }).ConnectionState().DidResume
+		_, _ = c.Close(), s.Close() // nobody says goodbye
+		_, _ = a.Close(), b.Close()
+		return resumed, err
+	}
+	if _, err := resume(); err != nil {
+		return 0, err
+	}
+	n, start := 0, time.Now()
+	for ; time.Since(start) < span; n++ {
+		switch resumed, err := resume(); {
+		case err != nil:
+			return 0, err
+		case !resumed:
+			return 0, errors.New("a full handshake, where a session was to be resumed")
+		}
+	}
+	return float64(n) / time.Since(start).Seconds(), nil
 }
 
 // socketWrites counts the calls of Write below a Write of 1 MiB.
