@@ -34,15 +34,42 @@ type Secret struct {
 
 type memory struct{ b []byte }
 
+// small is the size up to which a secret lies beside its Secret: keys do.
+const small = 64
+
+// Each is one object on the heap.
+type (
+	taken struct {
+		Secret
+		memory
+	}
+	made struct {
+		taken
+		b [small]byte
+	}
+)
+
 // New returns a Secret of n zero bytes. Inlined, small ones could come to lie on the
 // caller's stack, which the runtime copies when it moves that.
 //
 //go:noinline
-func New(n int) *Secret { return Take(make([]byte, n)) }
+func New(n int) *Secret {
+	if n > small {
+		return Take(make([]byte, n))
+	}
+	m := new(made)
+	m.memory.b = m.b[:n:n]
+	m.Secret.memory = &m.memory
+	return &m.Secret
+}
 
 // Take makes b a Secret, without a copy. The caller gives up b and all of its
 // capacity.
-func Take(b []byte) *Secret { return &Secret{&memory{b}} }
+func Take(b []byte) *Secret {
+	t := &taken{memory: memory{b}}
+	t.Secret.memory = &t.memory
+	return &t.Secret
+}
 
 // CopyOf returns a Secret with the same bytes as b, which stays the caller's. What
 // copies goes through registers: it is done within DoShallow.
