@@ -146,11 +146,11 @@ func (i *introduction) offerSession() *handshake.PSK {
 
 // takeSession asks the store, which may be slow or panic in its own goroutine alone.
 func (i *introduction) takeSession() (*Session, error) {
-	name := i.sessionName()
-	if cache, ok := i.settings.Sessions.(*SessionCache); ok {
+	name, store := i.sessionName(), i.settings.Sessions
+	if cache, ok := store.(*SessionCache); ok {
 		return cache.Take(i.ctx, name)
 	}
-	return ask(i.ctx, i.settings.waiting, func(ctx context.Context) (*Session, error) { return i.settings.Sessions.Take(ctx, name) },
+	return ask(i.ctx, i.settings.waiting, func(ctx context.Context) (*Session, error) { return store.Take(ctx, name) },
 		func(late *Session) { late.Wipe() })
 }
 
