@@ -123,10 +123,10 @@ type halves struct {
 }
 
 func (h halves) wipe() {
-	h.finish()
 	h.in.discard(net.ErrClosed)
 	h.out.wipe(net.ErrClosed)
 	h.keys.wipe()
+	h.finish()
 }
 
 // Peer says who the other side is: the zero Peer, of kind Anonymous, before the

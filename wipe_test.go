@@ -105,7 +105,9 @@ func dropped(t *testing.T, a, b net.Conn, id *Identity) (halves, <-chan struct{}
 	if wiped(h) {
 		t.Fatal("there is nothing to wipe: the test shows nothing")
 	}
-	return h, c.over
+	over := c.over
+	runtime.KeepAlive(c) // until here: the collector could wipe it while wiped looks
+	return h, over
 }
 
 // TestIdleHoldsLittle shows what a connection that waits has given up.

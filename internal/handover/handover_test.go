@@ -285,3 +285,19 @@ func TestParseOffer(t *testing.T) {
 		t.Errorf("a wiped key opens: %v", err)
 	}
 }
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte{version})
+	f.Add((&State{}).Marshal().Bytes())
+	f.Add((&State{Name: "a.example", PeerEntries: [][]byte{{1}, {2, 3}}, In: In{Ahead: []byte{23, 3, 3}}}).Marshal().Bytes())
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := Parse(b)
+		if err != nil {
+			return
+		}
+		defer s.Wipe()
+		if again := s.Marshal(); again != nil && !bytes.Equal(again.Bytes(), b) {
+			t.Errorf("%x, written again, is %x", b, again.Bytes())
+		}
+	})
+}
