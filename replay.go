@@ -37,8 +37,9 @@ type EarlyUse struct {
 
 // NewReplayGuard returns a ReplayGuard in memory that remembers at most size
 // tickets; with size 0, 65536, of about 100 bytes each. For its first 20 seconds, or twice
-// Config.MaxTicketAgeSkew, it refuses tickets that are older than itself: an earlier run of the program may have
-// accepted them.
+// Config.MaxTicketAgeSkew, it refuses tickets that are older than itself: an earlier run
+// of the program may have accepted them. A clock that was set back makes what was
+// forgotten fresh again: it refuses all tickets until the clock is where it was before.
 func NewReplayGuard(size int) ReplayGuard {
 	return newMemoryGuard(size, time.Now())
 }
@@ -59,6 +60,7 @@ type memoryGuard struct {
 	mu            sync.Mutex
 	window        time.Duration
 	turned        time.Time
+	latest        time.Time // that the clock on the wall has shown
 	present, past map[[32]byte]bool
 }
 
@@ -66,6 +68,10 @@ type memoryGuard struct {
 // age: what the client's clock may be behind, and what it may be ahead. It is longer
 // where Config.MaxTicketAgeSkew is.
 const replayWindow = 2 * freshness
+
+// clockStep is by how much the clock may go back, or the times of handshakes that ask at
+// once may be out of order. It is remembered for longer by as much.
+const clockStep = time.Second
 
 // remember makes the window at least so long.
 func (g *memoryGuard) remember(window time.Duration) {
@@ -77,15 +83,20 @@ func (g *memoryGuard) remember(window time.Duration) {
 func (g *memoryGuard) Admit(_ context.Context, use EarlyUse) (bool, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	switch age := use.Now.Sub(g.turned); {
-	case age >= 2*g.window:
+	wall := use.Now.Round(0)
+	if wall.After(g.latest) {
+		g.latest = wall
+	}
+	switch age, turn := use.Now.Sub(g.turned), g.window+clockStep; {
+	case age >= 2*turn:
 		g.turned, g.present, g.past = use.Now, make(map[[32]byte]bool), nil
-	case age >= g.window:
+	case age >= turn:
 		g.turned, g.present, g.past = use.Now, make(map[[32]byte]bool), g.present
 	}
 	switch {
 	case g.present[use.Token] || g.past[use.Token],
 		use.Until.Sub(use.Now) > g.window, // longer than we remember
+		g.latest.Sub(wall) > clockStep,
 		use.Issued.Before(g.start) && use.Now.Sub(g.start) < g.window,
 		len(g.present)+len(g.past) >= g.size:
 		return false, nil

@@ -38,3 +38,28 @@ func TestReplayWindow(t *testing.T) {
 		t.Error("more than a minute")
 	}
 }
+
+// TestReplayClockBack sets the clock back by so much that a token was forgotten before
+// its ticket is too old: by the wall's clock alone, and by one that also counts.
+func TestReplayClockBack(t *testing.T) {
+	t.Parallel()
+	for name, start := range map[string]time.Time{"wall": time.Unix(1_700_000_000, 0), "monotonic": time.Now()} {
+		g := newMemoryGuard(0, start.Add(-time.Hour))
+		use := EarlyUse{Token: [32]byte{1}, Issued: start, Now: start, Until: start.Add(replayWindow)}
+		if ok, _ := g.Admit(t.Context(), use); !ok {
+			t.Fatalf("%s: the first use is refused", name)
+		}
+		other := use
+		other.Token, other.Now, other.Until = [32]byte{2}, start.Add(time.Hour), start.Add(time.Hour+replayWindow)
+		if ok, _ := g.Admit(t.Context(), other); !ok {
+			t.Errorf("%s: another ticket is refused, an hour later", name)
+		}
+		if ok, _ := g.Admit(t.Context(), use); ok {
+			t.Errorf("%s: admitted again, by a clock that was set back", name)
+		}
+		other.Token, other.Now, other.Until = [32]byte{3}, other.Now.Add(-clockStep), other.Until.Add(-clockStep)
+		if ok, _ := g.Admit(t.Context(), other); !ok {
+			t.Errorf("%s: what was only out of order is refused", name)
+		}
+	}
+}
