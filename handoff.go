@@ -171,6 +171,9 @@ func (c *Conn) depart() {
 // peer again, with Peer.Resumed set, as of today; its names, suites and credentials do not
 // matter any more. MaxLifetime counts from the start of the connection's handshake.
 //
+// What the other process has sealed and not sent goes out with the first Flush, Write or
+// CloseWrite: call Flush, for the peer may wait for it and send nothing.
+//
 // Keys are changed before the first data is sent. blob is refused as a whole if a bit of
 // it was altered, and the Receiver can still open the right one; when it was opened, the
 // Receiver's key is wiped, whatever else Attach returns.

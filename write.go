@@ -177,8 +177,8 @@ func (c *Conn) writeInner(b []byte) (int, error) {
 	return k, err
 }
 
-// Flush sends what a Write sealed and could not send before its deadline. Like
-// Write, it can be repeated after a deadline has passed.
+// Flush sends what a Write, or CloseWrite, sealed and could not send before its
+// deadline. Like these, it can be repeated after a deadline has passed.
 func (c *Conn) Flush() error {
 	if !c.done.Load() {
 		return nil
@@ -187,7 +187,7 @@ func (c *Conn) Flush() error {
 	defer c.out.callers.Add(-1)
 	c.out.mu.Lock()
 	defer c.unlockOut()
-	if err := c.writable(); err != nil {
+	if err := c.writable(); err != nil && err != ErrWriteClosed {
 		return err
 	}
 	if err := c.flush(); err != nil {

@@ -10,10 +10,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"strings"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -106,7 +104,7 @@ func (o *tunnelOptions) register(f *pflag.FlagSet) {
 	o.id.register(f, o.server)
 	f.StringVar(&o.listen, "listen", "", "the `address` to listen on")
 	f.BoolVar(&o.overNetwork, "plain-over-network", false, "let the plain side leave this machine, where anybody in its way can read and change it")
-	f.DurationVar(&o.idle, "idle", 0, "cut a connection that carries nothing for so long (0: never)")
+	f.DurationVar(&o.idle, "idle", 0, "cut a connection that carries nothing for so long: 90s, 15m or 2h, say (0: never)")
 	f.DurationVar(&o.lifetime, "lifetime", 0, "cut a connection that is so old (0: never)")
 	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections there may be at once; more are closed at once (0: any number)")
 	f.DurationVar(&o.dialTimeout, "dial-timeout", 10*time.Second, "how long reaching the other side may take")
@@ -123,17 +121,29 @@ func (o *tunnelOptions) check() error {
 	switch {
 	case o.listen == "":
 		return errors.New("say where to listen: --listen ADDR")
-	case o.server && o.other == "":
-		return errors.New("say what to dial: --target ADDR")
 	case o.other == "":
-		return errors.New("say which server to dial: --server ADDR")
+		return fmt.Errorf("say what to dial: --%s ADDR", o.otherFlag())
 	}
-	for _, d := range []time.Duration{o.idle, o.lifetime, o.dialTimeout, o.drain, o.watch, time.Duration(o.maxConnections)} {
-		if d < 0 {
-			return errors.New("a time or a number of connections is below zero: 0 is without a limit")
+	for _, limit := range []struct {
+		flag  string
+		value int64
+	}{
+		{"idle", int64(o.idle)}, {"lifetime", int64(o.lifetime)}, {"dial-timeout", int64(o.dialTimeout)},
+		{"drain", int64(o.drain)}, {"watch", int64(o.watch)}, {"max-connections", int64(o.maxConnections)},
+	} {
+		if limit.value < 0 {
+			return fmt.Errorf("--%s is below zero: 0 is its least value", limit.flag)
 		}
 	}
 	return nil
+}
+
+// otherFlag names the flag of the side that is dialled.
+func (o *tunnelOptions) otherFlag() string {
+	if o.server {
+		return "target"
+	}
+	return "server"
 }
 
 // logger writes to standard error.
@@ -152,62 +162,6 @@ func (o *tunnelOptions) logger(w io.Writer) (*slog.Logger, error) {
 	return nil, fmt.Errorf("--log-format is text or json, not %q", o.logFormat)
 }
 
-// plain refuses a plain side that leaves this machine, unless that is wanted.
-func (o *tunnelOptions) plain(flag string, a tunnel.Address) error {
-	if o.overNetwork || a.Local() {
-		return nil
-	}
-	return fmt.Errorf("--%s %s is not on this machine, and what passes there is neither encrypted nor authenticated: give a loopback address or a Unix socket, or --plain-over-network if you want that", flag, a)
-}
-
-// listener listens at an address of the command line.
-func (o *tunnelOptions) listener(flag, at string, plain bool) (net.Listener, error) {
-	if name, ok := strings.CutPrefix(at, "systemd:"); ok {
-		ln, err := activated(name)
-		if err == nil && plain {
-			err = o.plain(flag, tunnel.Address{Network: ln.Addr().Network(), Addr: ln.Addr().String()})
-		}
-		return ln, err
-	}
-	a, err := tunnel.ParseAddress(at)
-	if err != nil {
-		return nil, fmt.Errorf("--%s: %w", flag, err)
-	}
-	if plain {
-		if err := o.plain(flag, a); err != nil {
-			return nil, err
-		}
-	}
-	ln, err := a.Listen()
-	if err != nil {
-		return nil, connectionError{fmt.Errorf("--%s: %w", flag, err)}
-	}
-	return ln, nil
-}
-
-// activated returns a socket that systemd hands over: the only one, or that of a name.
-// LISTEN_FDS is left for the next that asks.
-func activated(name string) (net.Listener, error) {
-	byName := make(map[string][]net.Listener)
-	for name, files := range activation.FilesWithNames() {
-		for _, f := range files {
-			if ln, err := net.FileListener(f); err == nil {
-				byName[name] = append(byName[name], ln)
-			}
-		}
-	}
-	all := byName[name]
-	if name == "" {
-		for _, some := range byName {
-			all = append(all, some...)
-		}
-	}
-	if len(all) != 1 {
-		return nil, fmt.Errorf("systemd:%s stands for one socket that systemd hands over, and there are %d: see systemd.socket(5), FileDescriptorName", name, len(all))
-	}
-	return all[0], nil
-}
-
 // engine makes the tunnel.
 func (o *tunnelOptions) engine(ln net.Listener, security func() *mayfly.Config, log *slog.Logger) (*tunnel.Tunnel, error) {
 	other, err := tunnel.ParseAddress(o.other)
@@ -216,7 +170,7 @@ func (o *tunnelOptions) engine(ln net.Listener, security func() *mayfly.Config, 
 	}
 	switch {
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("--%s: %w", o.otherFlag(), err)
 	case !o.server:
 		return tunnel.NewClient(ln, other, config)
 	}

@@ -8,10 +8,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -82,34 +80,29 @@ func (o *tunnelOptions) configure(f *pflag.FlagSet) error {
 	return o.check()
 }
 
-// listen takes the listeners of the process before, or makes them.
-func (r *runner) listen(h *heritage) (err error) {
-	var ln, adminListener net.Listener
-	if h != nil {
-		if ln, adminListener, err = h.listeners(); err != nil {
-			return connectionError{err}
-		}
-	} else if ln, err = r.o.listener("listen", r.o.listen, !r.o.server); err != nil {
+// listen makes the tunnel.
+func (r *runner) listen(h *heritage) error {
+	ln, adminListener, err := r.o.listeners(h)
+	if err != nil {
 		return err
-	}
-	if adminListener == nil && r.o.admin != "" {
-		if adminListener, err = r.o.listener("admin", r.o.admin, false); err != nil {
-			_ = ln.Close()
-			return err
-		}
-	}
-	if unix, ok := ln.(*net.UnixListener); ok {
-		unix.SetUnlinkOnClose(!strings.HasPrefix(r.o.listen, "systemd:"))
 	}
 	if r.tunnel, err = r.o.engine(ln, r.security.current.Load, r.log); err != nil {
 		_ = ln.Close()
+		if adminListener != nil {
+			_ = adminListener.Close()
+		}
 		return err
 	}
+	owned(ln, r.o.listen)
 	if adminListener != nil {
+		owned(adminListener, r.o.admin)
 		r.admin = newAdmin(adminListener, r.tunnel, r.security)
 	}
-	r.log.Info("tunnel begins", "listen", ln.Addr().String(), "to", r.o.other,
-		"self", self(r.security.current.Load()), "pid", os.Getpid())
+	facts := []any{"listen", ln.Addr().String(), "to", r.o.other, "self", self(r.security.current.Load()), "pid", os.Getpid()}
+	if r.admin != nil {
+		facts = append(facts, "admin", r.admin.listener.Addr().String())
+	}
+	r.log.Info("tunnel begins", facts...)
 	return nil
 }
 

@@ -91,6 +91,9 @@ func (s *server) start(c *mayfly.Conn, rest []byte) {
 
 // echo returns what it has read and not written.
 func echo(c *mayfly.Conn, rest []byte) ([]byte, error) {
+	if err := c.Flush(); err != nil { // what the process before has sealed, and not sent
+		return rest, err
+	}
 	p := make([]byte, 32<<10)
 	for {
 		for len(rest) > 0 {

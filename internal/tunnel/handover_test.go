@@ -8,11 +8,15 @@ package tunnel
 
 import (
 	"crypto/sha256"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mayfly-tls/mayfly"
 )
@@ -152,4 +156,104 @@ func TestHeirThatFails(t *testing.T) {
 		_ = ours.Close()
 		exchange(t, dial(t, w.plain), 1, 1000)
 	}
+}
+
+// A stuck transport sends nothing, once that is wanted, until its deadline has passed.
+type stuck struct {
+	*net.TCPConn
+	now  atomic.Bool
+	tell chan struct{} // gets one for each Write that waits
+	over chan struct{}
+}
+
+func (s *stuck) Write(p []byte) (int, error) {
+	if !s.now.Load() {
+		return s.TCPConn.Write(p)
+	}
+	s.tell <- struct{}{}
+	<-s.over
+	return 0, os.ErrDeadlineExceeded
+}
+
+func (s *stuck) SetWriteDeadline(t time.Time) error {
+	if s.now.Load() && !t.IsZero() {
+		close(s.over)
+	}
+	return s.TCPConn.SetWriteDeadline(t)
+}
+
+// TestSealedAndNotSent hands a connection on whose last words, or whose end, were sealed
+// and not sent: the heir sends them, although the peer is silent until it has them.
+func TestSealedAndNotSent(t *testing.T) {
+	t.Parallel()
+	t.Run("words", func(t *testing.T) {
+		ln, peer, secure := handOnUnsent(t, func(c *mayfly.Conn) error {
+			n, err := io.WriteString(c, "the last words")
+			if n != len("the last words") {
+				t.Errorf("%d were written", n)
+			}
+			return err
+		})
+		app := dial(t, Address{"tcp", ln.Addr().String()})
+		p := newPair(secure, accept(t, ln))
+		ran := newResult(func() error { return p.run(0) })
+		expect(t, peer, "the last words")
+		closeWrite(t, app)
+		closeWrite(t, peer)
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Run("end", func(t *testing.T) {
+		ln, peer, secure := handOnUnsent(t, (*mayfly.Conn).CloseWrite)
+		app := dial(t, Address{"tcp", ln.Addr().String()})
+		p := newPair(secure, accept(t, ln))
+		p.up.ended = true
+		ran := newResult(func() error { return p.run(0) })
+		expectEnd(t, peer)
+		send(t, peer, "the other half")
+		expect(t, app, "the other half")
+		closeWrite(t, peer)
+		if err := <-ran; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// handOnUnsent returns a listener to make more of, and a connection that was handed on
+// while its transport did not send the last that was sealed.
+func handOnUnsent(t *testing.T, last func(*mayfly.Conn) error) (ln net.Listener, peer, heir *mayfly.Conn) {
+	t.Helper()
+	ln = listen(t, Address{"tcp", "127.0.0.1:0"})
+	here, there := identity(t), identity(t)
+	config := &mayfly.Config{Identity: here, Peers: mayfly.NewPinSet(there.Pin())}
+	peer = mayfly.Client(dial(t, Address{"tcp", ln.Addr().String()}), &mayfly.Config{Identity: there, Peers: mayfly.NewPinSet(here.Pin())})
+	tcp := accept(t, ln).(*net.TCPConn)
+	transport := &stuck{TCPConn: tcp, tell: make(chan struct{}, 10), over: make(chan struct{})}
+	donor := mayfly.Server(transport, config)
+	shaken := newResult(peer.Handshake)
+	if err := errors.Join(donor.Handshake(), <-shaken); err != nil {
+		t.Fatal(err)
+	}
+	send(t, donor, "begin")
+	expect(t, peer, "begin")
+
+	transport.now.Store(true)
+	said := newResult(func() error { return last(donor) })
+	<-transport.tell
+	r, err := mayfly.NewReceiver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	blob, _, err := donor.Detach(t.Context(), r.Offer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-said; !errors.Is(err, mayfly.ErrDetached) {
+		t.Fatal(err)
+	}
+	if heir, err = r.Attach(tcp, blob, config); err != nil {
+		t.Fatal(err)
+	}
+	return ln, peer, heir
 }

@@ -77,7 +77,13 @@ func (p *pair) run(idle time.Duration) error {
 		return *p.cause.Load()
 	}
 	results := make(chan error, 2)
-	go func() { results <- p.carry(&p.up, plain, p.secure) }()
+	go func() {
+		err := p.secure.Flush() // what the process before has sealed, and not sent
+		if err == nil {
+			err = p.carry(&p.up, plain, p.secure)
+		}
+		results <- err
+	}()
 	go func() { results <- p.carry(&p.down, p.secure, plain) }()
 	for range 2 {
 		switch err := <-results; {
