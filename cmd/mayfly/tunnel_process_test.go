@@ -26,9 +26,11 @@ type tunnelProcess struct {
 	cmd   *exec.Cmd
 	pid   int // of the one that serves
 	addr  string
-	admin string      // "" without --admin
-	lines chan string // what it logs
-	said  []string
+	admin string // "" without --admin
+
+	begins map[string]any // the first entry of the log
+	lines  chan string    // what it logs
+	said   []string
 }
 
 func startTunnel(t *testing.T, args ...string) *tunnelProcess {
@@ -64,9 +66,9 @@ func startTunnelBy(t *testing.T, cmd *exec.Cmd) *tunnelProcess {
 			p.lines <- s.Text()
 		}
 	}()
-	begins := p.await("tunnel begins")
-	p.addr = begins["listen"].(string)
-	p.admin, _ = begins["admin"].(string)
+	p.begins = p.await("tunnel begins")
+	p.addr = p.begins["listen"].(string)
+	p.admin, _ = p.begins["admin"].(string)
 	return p
 }
 
