@@ -22,7 +22,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"testing"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 )
 
 // serverName is the name in each certificate. No test resolves it.
@@ -133,6 +136,23 @@ func (k *keyring) issue(kind keyKind, file string) (*identity, error) {
 	}
 	id.spkiFile, err = k.write(file+".pub", "PUBLIC KEY", spki)
 	return id, err
+}
+
+// staple is the authority's word that a certificate is good.
+func (k *keyring) staple(t *testing.T, id *identity) []byte {
+	t.Helper()
+	leaf, err := x509.ParseCertificate(id.cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	response, err := ocsp.CreateResponse(k.ca, k.ca, ocsp.Response{
+		Status: ocsp.Good, SerialNumber: leaf.SerialNumber, ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(time.Hour),
+	}, k.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response
 }
 
 func (k *keyring) write(name, blockType string, der []byte) (string, error) {

@@ -6,15 +6,20 @@ package interop
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 
 	"github.com/mayfly-tls/mayfly"
 )
@@ -47,6 +52,8 @@ func TestOpenSSL(t *testing.T) {
 		c.run(t, func(t *testing.T, c cell) { tryOpenSSLWith(t, c, "-record_padding", "4096") })
 		c.with = "our records padded to 1 KiB"
 		c.run(t, tryOpenSSLPadding)
+		c.with = "OCSP staple"
+		c.run(t, tryOpenSSLStaple)
 		for _, c.suite = range suites {
 			c.with = "its key updates"
 			c.run(t, tryOpenSSLKeyUpdates)
@@ -95,6 +102,48 @@ func tryOpenSSLPadding(t *testing.T, c cell) {
 	ours, tap := openWith(t, c, cfg, conn)
 	c.check(t, ours, tap)
 	exchange(t, ours, p, bulk, c.role == asClient)
+}
+
+// tryOpenSSLStaple staples an OCSP response to the server's certificate (RFC 9846,
+// Section 4.5.2.1), of which the other side shows what it got.
+func tryOpenSSLStaple(t *testing.T, c cell) {
+	us, them := c.identities(t)
+	cfg := c.ours(t)
+	if c.role == asServer {
+		staple := keys.staple(t, them)
+		file := filepath.Join(t.TempDir(), "staple")
+		if err := os.WriteFile(file, staple, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, conn := c.openssl(t, append([]string{"-status_file", file}, opensslQuiet[c.role]...)...)
+		ours, tap := openWith(t, c, cfg, conn)
+		c.check(t, ours, tap)
+		if got := ours.ConnectionState().OCSPResponse; !bytes.Equal(got, staple) {
+			t.Errorf("a staple of %d bytes, want %d", len(got), len(staple))
+		}
+		exchange(t, ours, p, bulk, false)
+		return
+	}
+	cert := us.cert
+	cert.OCSPStaple = keys.staple(t, us)
+	cfg.Certificates = []tls.Certificate{cert}
+	p, conn := c.openssl(t, "-status", "-no_ign_eof", "-nocommands")
+	ours, tap := openWith(t, c, cfg, conn)
+	c.check(t, ours, tap)
+	said, err := ocsp.ParseResponse(cert.OCSPStaple, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	serial := fmt.Sprintf("Serial Number: %X", said.SerialNumber)
+	for r, rest := bufio.NewReader(p), []string{"OCSP Response Status: successful", serial, "Cert Status: good"}; len(rest) > 0; {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatalf("s_client does not say %q: %v", rest[0], err)
+		}
+		if strings.Contains(line, rest[0]) {
+			rest = rest[1:]
+		}
+	}
 }
 
 // tryOurKeyUpdates changes our keys in the midst of bulk data, and has OpenSSL
