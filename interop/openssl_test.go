@@ -105,7 +105,7 @@ func tryOpenSSLPadding(t *testing.T, c cell) {
 }
 
 // tryOpenSSLStaple staples an OCSP response to the server's certificate (RFC 9846,
-// Section 4.5.2.1), of which the other side shows what it got.
+// Section 4.5.1), of which the other side shows what it got.
 func tryOpenSSLStaple(t *testing.T, c cell) {
 	us, them := c.identities(t)
 	cfg := c.ours(t)

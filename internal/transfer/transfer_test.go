@@ -425,3 +425,64 @@ func FuzzReceive(f *testing.F) {
 		}
 	})
 }
+
+// TestProgress counts what both sides tell, where some of it is there already.
+func TestProgress(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "file")
+	write(t, name, content(1, 1<<20), 0o644)
+	r, _ := receiver(t)
+	for n, until := range []int{300 << 10, -1, -1} {
+		a, b := wire(t)
+		var sent, received, files, size int64
+		r.Progress = func(n int64) { received += n }
+		s := &Sender{Progress: func(n int64) { sent += n }, Begun: func(f, b int64) { files, size = f, b }}
+		done := make(chan error, 1)
+		go func() {
+			_, err := r.Receive(b)
+			_ = b.Close()
+			done <- err
+		}()
+		_, err := s.Send(&cable{a, until}, name)
+		_ = a.Close()
+		err2 := <-done
+		if until >= 0 {
+			if err == nil || err2 == nil || received >= 1<<20 {
+				t.Errorf("cut: %v, %v, %d bytes", err, err2, received)
+			}
+			continue
+		}
+		if err != nil || err2 != nil {
+			t.Fatal(err, err2)
+		}
+		if files != 1 || size != 1<<20 || sent != size || received != size {
+			t.Errorf("transfer %d: %d files of %d bytes, told of %d sent and %d received", n, files, size, sent, received)
+		}
+	}
+}
+
+// A file that becomes shorter is an error that says so, and no file at the receiver.
+func TestShrinks(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "file")
+	write(t, name, content(1, 1<<20), 0o644)
+	r, to := receiver(t)
+	a, b := wire(t)
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.Receive(b)
+		done <- err
+	}()
+	s := &Sender{Progress: func(int64) { _ = os.Truncate(name, 1<<10) }}
+	_, err := s.Send(a, name)
+	_ = a.Close()
+	if err == nil || !strings.Contains(err.Error(), "has become shorter") {
+		t.Errorf("the sender: %v", err)
+	}
+	if err := <-done; err == nil {
+		t.Error("the receiver is content")
+	}
+	if _, err := os.Stat(filepath.Join(to, "file")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file is there: %v", err)
+	}
+}
