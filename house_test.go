@@ -46,6 +46,7 @@ var imports = map[string][]string{
 	"internal/content":    {"internal/volatile", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/crypto/poly1305"},
 	"internal/keywrap":    {"internal/volatile", "golang.org/x/crypto/hkdf"},
 	"message":             {"", "internal/cms", "internal/content", "internal/credential", "internal/kex", "internal/keywrap", "internal/volatile"},
+	"internal/dissect":    {"internal/alert", "internal/wire"},
 	"internal/tunnel":     {""},
 	"examples/restart":    {""},
 	"mayflyhttp":          {""},
@@ -59,7 +60,7 @@ var imports = map[string][]string{
 
 // withoutIO are the packages that read no clock, start no goroutine and touch no
 // socket.
-var withoutIO = []string{"handshake", "internal/handover", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap"}
+var withoutIO = []string{"handshake", "internal/handover", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap", "internal/dissect"}
 
 // values are packages of types alone, which stand below others that do more.
 var values = []string{"net/netip", "log/slog"}
