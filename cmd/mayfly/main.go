@@ -3,7 +3,8 @@
 // license that can be found in the LICENSE file.
 
 // Command mayfly makes keys, shows their pins, and joins standard input and output
-// to a secure connection: see mayfly help. It is written on the public API alone.
+// to a secure connection: see mayfly help. It is written on the public API, but
+// for inspect, which looks into what passes (internal/inspect).
 //
 // It exits with 0 after success; 1 where a connection failed or was cut; 2 for a
 // command line, a key file or a list of peers that cannot be used; 3 where one
@@ -57,7 +58,7 @@ key file or a list of peers cannot be used; 3 one side refused the other.`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(keygenCommand(), pinCommand(), recipientCommand(), sealCommand(), openCommand(), listenCommand(), dialCommand(), sendCommand(), recvCommand(), sessionCommand(), tunnelCommand(), demoCommand(), demoClientCommand())
+	root.AddCommand(keygenCommand(), pinCommand(), recipientCommand(), sealCommand(), openCommand(), listenCommand(), dialCommand(), sendCommand(), recvCommand(), sessionCommand(), tunnelCommand(), inspectCommand(), demoCommand(), demoClientCommand())
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)

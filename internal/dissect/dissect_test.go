@@ -133,7 +133,7 @@ func TestValues(t *testing.T) {
 	for name, want := range map[string]string{
 		"host_name":          `"server"`,
 		"cipher suite":       "TLS_AES_128_GCM_SHA256 (0x1301)",
-		"key share":          "X25519 (0x001d)",
+		"key share":          "x25519 (0x001d)",
 		"mode":               "psk_dhe_ke (0x01)",
 		"renegotiation_info": "",
 	} {

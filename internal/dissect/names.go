@@ -8,7 +8,16 @@ import (
 	"crypto/tls"
 	"fmt"
 	"strconv"
+	"strings"
 )
+
+// Suite, Group, Scheme and Version name code points of TLS, and Quote makes text of a
+// peer's printable ASCII: so all that a Field says looks.
+func Suite(v uint16) string   { return suite(uint64(v)) }
+func Group(v uint16) string   { return groupName(uint64(v)) }
+func Scheme(v uint16) string  { return scheme(uint64(v)) }
+func Version(v uint16) string { return version(uint64(v)) }
+func Quote(s string) string   { return quote([]byte(s)) }
 
 // quote is text of the peer's in printable ASCII, and no more of it than a line.
 func quote(b []byte) string {
@@ -39,14 +48,6 @@ func named(v uint64, n int, names map[uint64]string) string {
 // isGREASE reports whether v is one of the values of RFC 8701, Section 2.
 func isGREASE(v uint64) bool { return v&0x0f0f == 0x0a0a && v>>8 == v&0xff }
 
-// known names what the standard library has a name for; others it prints as prefix.
-func known(v uint64, name, prefix string) string {
-	if len(name) >= len(prefix) && name[:len(prefix)] == prefix {
-		return named(v, 2, nil)
-	}
-	return name + " (" + hexadecimal(2)(v) + ")"
-}
-
 func contentType(v uint64) string {
 	return named(v, 1, map[uint64]string{20: "change_cipher_spec", 21: "alert", 22: "handshake", 23: "application_data"})
 }
@@ -59,18 +60,32 @@ func suite(v uint64) string {
 	if v == 0x00ff {
 		return named(v, 2, map[uint64]string{v: "TLS_EMPTY_RENEGOTIATION_INFO_SCSV"})
 	}
-	return known(v, tls.CipherSuiteName(uint16(v)), "0x")
+	name := tls.CipherSuiteName(uint16(v))
+	if strings.HasPrefix(name, "0x") {
+		return named(v, 2, nil)
+	}
+	return name + " (" + hexadecimal(2)(v) + ")"
 }
 
 func groupName(v uint64) string {
-	if v == 0x0202 {
-		return named(v, 2, map[uint64]string{v: "MLKEM1024"})
-	}
-	return known(v, tls.CurveID(v).String(), "CurveID(")
+	return named(v, 2, map[uint64]string{
+		0x0017: "secp256r1", 0x0018: "secp384r1", 0x0019: "secp521r1", 0x001d: "x25519", 0x001e: "x448",
+		0x0100: "ffdhe2048", 0x0101: "ffdhe3072", 0x0102: "ffdhe4096", 0x0103: "ffdhe6144", 0x0104: "ffdhe8192",
+		0x0200: "MLKEM512", 0x0201: "MLKEM768", 0x0202: "MLKEM1024",
+		0x11eb: "SecP256r1MLKEM768", 0x11ec: "X25519MLKEM768", 0x11ed: "SecP384r1MLKEM1024",
+	})
 }
 
 func scheme(v uint64) string {
-	return known(v, tls.SignatureScheme(v).String(), "SignatureScheme(")
+	return named(v, 2, map[uint64]string{
+		0x0201: "rsa_pkcs1_sha1", 0x0203: "ecdsa_sha1",
+		0x0401: "rsa_pkcs1_sha256", 0x0501: "rsa_pkcs1_sha384", 0x0601: "rsa_pkcs1_sha512",
+		0x0403: "ecdsa_secp256r1_sha256", 0x0503: "ecdsa_secp384r1_sha384", 0x0603: "ecdsa_secp521r1_sha512",
+		0x0804: "rsa_pss_rsae_sha256", 0x0805: "rsa_pss_rsae_sha384", 0x0806: "rsa_pss_rsae_sha512",
+		0x0807: "ed25519", 0x0808: "ed448",
+		0x0809: "rsa_pss_pss_sha256", 0x080a: "rsa_pss_pss_sha384", 0x080b: "rsa_pss_pss_sha512",
+		0x0904: "mldsa44", 0x0905: "mldsa65", 0x0906: "mldsa87",
+	})
 }
 
 func compression(v uint64) string {
