@@ -116,9 +116,9 @@ type row struct {
 }
 
 const (
-	timelineLeft  = 340
+	timelineLeft  = 300
 	timelineTop   = 150
-	columnWidth   = 66
+	columnWidth   = 54
 	rowHeight     = 24
 	closeTogether = 40 * time.Microsecond
 )
@@ -188,7 +188,7 @@ func (t *timeline) columns(flat []placed) map[time.Duration]int {
 		last.What = better(last.What, what[at])
 		places[at] = last.X
 	}
-	t.Width = timelineLeft + columnWidth*len(t.Columns) + 200
+	t.Width = timelineLeft + columnWidth*len(t.Columns) + 160
 	return places
 }
 

@@ -45,14 +45,14 @@ func (s *session) tree(messages []*Message, values map[string]string) []*Secret 
 		Born: messages[0].At, BornBy: "ClientHello",
 	}
 	if agreed == nil {
-		own.Died, own.DiedBy = s.closed, "the handshake has failed"
+		own.Died, own.DiedBy = s.closed, "handshake failed"
 		return []*Secret{own}
 	}
 	own.Died, own.DiedBy = agreed.at, "used for the shared secret"
 	derived := func(name, what, diedBy string, parts ...*Secret) *Secret {
 		return &Secret{Name: name, What: what, Born: agreed.at, BornBy: "ServerHello", Died: agreed.at, DiedBy: diedBy, Parts: parts}
 	}
-	main := derived("Main Secret", "of the connection's keys", "the handshake is done", s.application(messages, values)...)
+	main := derived("Main Secret", "of the connection's keys", "handshake done", s.application(messages, values)...)
 	main.Died = s.over()
 	handshake := derived("Handshake Secret", "where the shared secret of the key exchange comes in", "gone when the Main Secret is there",
 		s.handshakeTraffic(dissect.Client, values), s.handshakeTraffic(dissect.Server, values), main)
@@ -79,7 +79,7 @@ func (s *session) handshakeTraffic(from dissect.Sender, values map[string]string
 	name := fmt.Sprintf(handshakeTraffic, from)
 	secret := &Secret{
 		Name: name, What: "of what the " + from.String() + " sends in the handshake, and of its Finished", Value: values[name],
-		BornBy: "ServerHello", Died: s.over(), DiedBy: "the handshake is done",
+		BornBy: "ServerHello", Died: s.over(), DiedBy: "handshake done",
 	}
 	label := map[dissect.Sender]string{dissect.Client: "CLIENT_HANDSHAKE_TRAFFIC_SECRET", dissect.Server: "SERVER_HANDSHAKE_TRAFFIC_SECRET"}[from]
 	if l := s.secrets.find(label); l != nil {
@@ -112,7 +112,7 @@ func (s *session) application(messages []*Message, values map[string]string) (al
 	if l := s.secrets.find("EXPORTER_SECRET"); l != nil {
 		all = append(all, &Secret{
 			Name: "exporter_secret", What: "for what applications derive from the connection", Value: values["exporter_secret"],
-			Born: l.at, BornBy: "the server's Finished", SeenBorn: true, Died: s.closed, DiedBy: "Close", SeenDied: s.closed > 0,
+			Born: l.at, BornBy: "server's Finished", SeenBorn: true, Died: s.closed, DiedBy: "Close", SeenDied: s.closed > 0,
 		})
 	}
 	if s.done > 0 {
@@ -138,10 +138,10 @@ func (s *session) generations(from dissect.Sender, values map[string]string) (al
 		secret := &Secret{Name: name, What: "of what the " + from.String() + " sends", Value: values[name], SeenBorn: true}
 		switch {
 		case n == 0:
-			secret.Born, secret.BornBy = l.at, "the server's Finished"
+			secret.Born, secret.BornBy = l.at, "server's Finished"
 		default:
-			secret.Born, secret.BornBy = keys.Born, fmt.Sprintf("the %s's KeyUpdate %d", from, n)
-			last.Died, last.DiedBy, last.SeenDied = keys.Born, fmt.Sprintf("the %s's KeyUpdate %d", from, n), true
+			secret.Born, secret.BornBy = keys.Born, fmt.Sprintf("%s's KeyUpdate %d", from, n)
+			last.Died, last.DiedBy, last.SeenDied = keys.Born, fmt.Sprintf("%s's KeyUpdate %d", from, n), true
 			secret.What += ", of the one before"
 		}
 		secret.Died, secret.DiedBy = s.closed, "Close"
@@ -159,7 +159,7 @@ func (s *session) generations(from dissect.Sender, values map[string]string) (al
 func (s *session) resumption(messages []*Message) *Secret {
 	secret := &Secret{
 		Name: "resumption_secret", What: "for the keys of tickets",
-		Born: s.done, BornBy: "the client's Finished", Died: s.closed, DiedBy: "Close", SeenDied: s.closed > 0,
+		Born: s.done, BornBy: "client's Finished", Died: s.closed, DiedBy: "Close", SeenDied: s.closed > 0,
 	}
 	n := 0
 	for _, m := range messages {
