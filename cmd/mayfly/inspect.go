@@ -58,8 +58,8 @@ refused the client.`,
 			if err != nil {
 				return err
 			}
-			if rekeys < 0 || rekeys > 100 {
-				return errors.New("--rekeys is from 0 to 100")
+			if rekeys < 0 || rekeys > 16 {
+				return errors.New("--rekeys is from 0 to 16")
 			}
 			if _, _, err := net.SplitHostPort(args[0]); err != nil {
 				return err
@@ -87,7 +87,7 @@ refused the client.`,
 	}
 	o.register(cmd.Flags(), false)
 	cmd.Flags().StringVar(&page, "html", "", "write a page that explains every byte to this `file`")
-	cmd.Flags().IntVar(&rekeys, "rekeys", 1, "how `often` to change the keys after the handshake, and to ask the server to do so")
+	cmd.Flags().IntVar(&rekeys, "rekeys", 1, "how `often` to change the keys after the handshake, and to ask the server to do so; at most 16")
 	cmd.Flags().BoolVar(&reveal, "reveal", false, "show the values of the connection's secrets")
 	cmd.Flags().BoolVar(&insecure, "insecure", false, "exit with 0 though the server is not verified")
 	return cmd

@@ -71,7 +71,7 @@ func TestInspect(t *testing.T) {
 		{"refused", []string{closed, "--peer", id.Pin().String(), "--key", file}, exitRefused, "access_denied"},
 		{"nowhere", []string{nowhere, "--peer", pin}, exitFailed, ""},
 		{"no port", []string{"127.0.0.1", "--peer", pin}, exitUsage, ""},
-		{"too many", []string{open, "--peer", pin, "--rekeys", "101"}, exitUsage, ""},
+		{"too many", []string{open, "--peer", pin, "--rekeys", "17"}, exitUsage, ""},
 		{"no folder", []string{open, "--peer", id.Pin().String(), "--html", filepath.Join(page, "x")}, exitFailed, ""},
 	} {
 		out, errs, code := runMayfly(t, append([]string{"inspect"}, test.args...)...)

@@ -67,6 +67,9 @@ func drawLadder(flights []*Flight, messages []*shown) *ladder {
 				Y: y + (i+1)*rungHeight, From: ladderClient, To: ladderServer, Name: m.Name, Size: m.Size, Anchor: m.Anchor, Under: m.Under,
 				Title: m.Name + ", " + m.Size + ", " + cmp.Or(m.Keys, "in the clear"), Encrypted: m.Keys != "",
 			}
+			if m.Name == "alert" {
+				a.Name += " " + m.Detail()
+			}
 			point, back := ladderServer, ladderServer-9
 			if m.From == dissect.Server {
 				a.From, a.To, point, back = ladderServer, ladderClient, ladderClient, ladderClient+9

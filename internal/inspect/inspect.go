@@ -55,7 +55,7 @@ type Options struct {
 const (
 	dialTimeout     = 10 * time.Second
 	defaultPatience = time.Second
-	mostRekeys      = 100
+	mostRekeys      = 16 // crypto/tls takes no more without data between
 	quickRekeys     = 6
 	slowRekeys      = 150 * time.Millisecond // GnuTLS takes 8 changes a second
 )
@@ -65,7 +65,7 @@ const (
 // Report.
 func Run(ctx context.Context, o *Options) (*Report, error) {
 	if o.Rekeys < 0 || o.Rekeys > mostRekeys {
-		return nil, errors.New("the number of changes of keys is from 0 to 100")
+		return nil, errors.New("the number of changes of keys is from 0 to 16")
 	}
 	host, _, err := net.SplitHostPort(o.Addr)
 	if err != nil {

@@ -220,21 +220,33 @@ func TestStandardLibrary(t *testing.T) {
 	}
 }
 
+// TestManyRekeys changes keys as often as can be asked for.
+func TestManyRekeys(t *testing.T) {
+	t.Parallel()
+	_, cert, roots := newIdentity(t)
+	addr := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}})
+	r := run(t, &Options{Addr: addr, Config: &mayfly.Config{RootCAs: roots, ServerName: "localhost"}, Rekeys: mostRekeys})
+	if r.Err != nil || secret(r.Secrets, "client_application_traffic_secret_16") == nil || secret(r.Secrets, "server_application_traffic_secret_16") == nil {
+		t.Errorf("%v: %v", r.Err, r.Notes)
+	}
+}
+
 // TestRawKey inspects mayfly's server by its pin, with a key of the client's, and another
 // one whose pin is not the one that was given.
 func TestRawKey(t *testing.T) {
 	t.Parallel()
 	id, _, _ := newIdentity(t)
 	own, _, _ := newIdentity(t)
+	// The server changes its keys when it next says something, which it does not.
 	addr := serveOurs(t, &mayfly.Config{Identity: id, Peers: mayfly.Pins(own.Pin().String())})
-	good := run(t, &Options{Addr: addr, Config: &mayfly.Config{Identity: own, Peers: mayfly.Pins(id.Pin().String())}, Rekeys: 1})
+	good := run(t, &Options{Addr: addr, Config: &mayfly.Config{Identity: own, Peers: mayfly.Pins(id.Pin().String())}, Rekeys: 1, Patience: 50 * time.Millisecond})
 	if good.Err != nil || !good.Verified || good.Server.Kind != "raw public key" || good.Server.Pin != id.Pin().String() {
 		t.Errorf("%v: %+v", good.Err, good.Server)
 	}
 	if got := names(good, dissect.Client); !slices.Contains(got, "CertificateVerify") {
 		t.Errorf("the client has sent %v", got)
 	}
-	bad := run(t, &Options{Addr: addr, Config: &mayfly.Config{Identity: own, Peers: mayfly.Pins(own.Pin().String()), AllowSelf: true}, Rekeys: 1})
+	bad := run(t, &Options{Addr: addr, Config: &mayfly.Config{Identity: own, Peers: mayfly.Pins(own.Pin().String()), AllowSelf: true}, Rekeys: 1, Patience: 50 * time.Millisecond})
 	if bad.Err != nil || bad.Verified || bad.Server.Verdict != "NOT VERIFIED" || bad.Server.Reason == "" || bad.Server.Pin != id.Pin().String() {
 		t.Errorf("%v: %+v", bad.Err, bad.Server)
 	}

@@ -163,7 +163,9 @@ func (t *text) choices(choices []Choice) {
 			taken = "-"
 		}
 		t.line("  %-21s %s", c.What, taken)
-		t.wrap(c.Why, 26)
+		if c.Why != "" {
+			t.wrap(c.Why, 26)
+		}
 		if len(c.Offered) > 1 {
 			t.wrap("offered: "+list(c.Offered), 26)
 		}
