@@ -6,9 +6,11 @@ package dissect
 
 import (
 	"bytes"
+	"crypto/x509"
 	"math"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -143,6 +145,63 @@ func TestValues(t *testing.T) {
 	}
 	if f := find(find(hello, "server_name_list"), "text"); f == nil || f.Len != len("server") {
 		t.Errorf("the host's name: %+v", f)
+	}
+}
+
+// TestDER looks at the certificate in a trace of RFC 8448, and holds what is said of it
+// against crypto/x509.
+func TestDER(t *testing.T) {
+	t.Parallel()
+	trace, err := testvec.Load("../../testdata/rfc8448/simple-1rtt.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	msg := trace.Find("server", "construct a Certificate handshake message").Value("Certificate")
+	f := Handshake(msg, Server)
+	data := find(f, "cert_data")
+	cert, err := x509.ParseCertificate(msg[data.Off+3 : data.Off+data.Len])
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(name string) []byte {
+		p := find(f, name)
+		if p == nil {
+			t.Fatalf("there is no %s", name)
+		}
+		return msg[p.Off : p.Off+p.Len]
+	}
+	for name, want := range map[string][]byte{
+		"tbsCertificate": cert.RawTBSCertificate, "issuer": cert.RawIssuer, "subject": cert.RawSubject, "subjectPublicKeyInfo": cert.RawSubjectPublicKeyInfo,
+	} {
+		if !bytes.Equal(at(name), want) {
+			t.Errorf("%s is %x", name, at(name))
+		}
+	}
+	if s := at("signatureValue"); !bytes.HasSuffix(s, cert.Signature) {
+		t.Errorf("the signature is %x", s)
+	}
+	if n := len(find(find(f, "Certificate"), "Extensions").Parts) - 1; n != len(cert.Extensions) {
+		t.Errorf("%d extensions of %d", n, len(cert.Extensions))
+	}
+	if v := find(find(f, "subject"), "value"); v.Value != strconv.Quote(cert.Subject.CommonName) {
+		t.Errorf("the subject is %s", v.Value)
+	}
+	if v := find(find(f, "subjectPublicKeyInfo"), "algorithm"); find(v.Parts[1], "algorithm").Value != "rsaEncryption (1.2.840.113549.1.1.1)" {
+		t.Errorf("%+v", v.Parts[1])
+	}
+}
+
+// TestDeepDER bounds how far DER is followed into itself.
+func TestDeepDER(t *testing.T) {
+	t.Parallel()
+	b := []byte{5, 0}
+	for range 60 {
+		b = slices.Concat([]byte{0x30, byte(len(b))}, b)
+	}
+	root, c := begin("DER", "", b)
+	der(c, nil, 0)
+	if n := check(t, root); n > 3*deepest+10 || find(root, "NULL (0x05)") != nil {
+		t.Errorf("%d fields", n)
 	}
 }
 

@@ -161,7 +161,7 @@ func authority(c *cursor) {
 		if rest, err := asn1.Unmarshal(c.b, &rdn); err == nil && len(rest) == 0 {
 			said = quote([]byte(rdn.String()))
 		}
-		c.rest("DER")
+		der(c, nameShape("Name"), 0)
 	})
 	f.Value = said
 }

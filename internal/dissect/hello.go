@@ -60,26 +60,29 @@ func certificate(c *cursor) {
 		c.each(func(c *cursor) {
 			outer := c.group("certificate entry", "")
 			defer c.endGroup(outer)
-			said := ""
+			var said string
+			var kind *shape
 			f := c.vector("cert_data", "", 3, func(c *cursor) {
-				said = describeCredential(c.b)
-				c.rest("DER")
+				said, kind = describeCredential(c.b)
+				der(c, kind, 0)
 			})
-			f.Value = said
+			if f.Value = said; kind != nil {
+				f.Ref = "RFC 5280, Section 4.1"
+			}
 			extensions(c, inCertificate)
 		})
 	})
 }
 
 // describeCredential says what a credential is, as far as it can be read.
-func describeCredential(der []byte) string {
-	if cert, err := x509.ParseCertificate(der); err == nil {
-		return fmt.Sprintf("X.509 certificate of %s, by %s", quote([]byte(cert.Subject.String())), quote([]byte(cert.Issuer.String())))
+func describeCredential(b []byte) (string, *shape) {
+	if cert, err := x509.ParseCertificate(b); err == nil {
+		return fmt.Sprintf("X.509 certificate of %s, by %s", quote([]byte(cert.Subject.String())), quote([]byte(cert.Issuer.String()))), certificateShape()
 	}
-	if _, err := x509.ParsePKIXPublicKey(der); err == nil {
-		return "raw public key (RFC 7250)"
+	if _, err := x509.ParsePKIXPublicKey(b); err == nil {
+		return "raw public key (RFC 7250)", publicKeyShape("SubjectPublicKeyInfo")
 	}
-	return ""
+	return "", nil
 }
 
 // keyShare explains one KeyShareEntry.

@@ -147,13 +147,18 @@ func mapOf(f *dissect.Field, b []byte, path string, all []piece) []piece {
 		path += " › "
 	}
 	path += f.Name
+	within := path
+	if f.Value != "" {
+		path += ": " + f.Value
+	}
 	for _, p := range f.Parts {
-		all = mapOf(p, b, path, all)
+		if len(p.Parts) > 0 {
+			all = mapOf(p, b, within, all)
+		} else {
+			all = mapOf(p, b, path, all) // of what it is a part may say what it means
+		}
 	}
 	if len(f.Parts) == 0 && f.Len > 0 {
-		if f.Value != "" {
-			path += ": " + f.Value
-		}
 		all = append(all, piece{Path: path, Hex: spaced(b[min(f.Off, len(b)):min(f.Off+f.Len, len(b))])})
 	}
 	return all
