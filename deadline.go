@@ -39,6 +39,17 @@ func (d *deadlines) init(inner net.Conn) {
 	d.read.set, d.write.set = inner.SetReadDeadline, inner.SetWriteDeadline
 }
 
+// release lifts all deadlines from the inner connection, which is another's from now
+// on: nothing that is under way here can set one any more.
+func (d *deadlines) release() {
+	for _, side := range []*deadline{&d.read, &d.write} {
+		side.mu.Lock()
+		_ = side.set(time.Time{})
+		side.set = func(time.Time) error { return nil }
+		side.mu.Unlock()
+	}
+}
+
 // setCaller sets what the caller wants.
 func (d *deadline) setCaller(t time.Time) error {
 	d.mu.Lock()

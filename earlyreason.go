@@ -56,7 +56,7 @@ func (c *Conn) EarlyDataReason() EarlyDataReason {
 
 // TicketAgeSkew is how much older the ticket is, by the client's account, than by this
 // server's clock, to the second or so, where a session was resumed (RFC 9846, Section
-// 8.3); zero on a client, and without a session. Early data under a skew of more than
+// 8.3); zero on a client, without a session, and after Attach. Early data under a skew of more than
 // Config.MaxTicketAgeSkew is refused.
 func (c *Conn) TicketAgeSkew() time.Duration {
 	if !c.done.Load() {

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/handover"
 )
@@ -157,12 +156,12 @@ func (c *Conn) depart() {
 	c.in.discard(ErrDetached)
 	c.wipeOut(ErrDetached)
 	c.out.pending, c.out.err = nil, ErrDetached
+	c.deadlines.release() // as the receiver expects it
 	c.in.mu.Unlock()
 	c.out.mu.Unlock()
 	if c.buried.CompareAndSwap(false, true) {
 		c.tell().closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: ErrDetached})
 	}
-	_ = c.inner.SetDeadline(time.Time{}) // as the receiver expects it
 }
 
 // Attach continues a connection that another process has detached for this Receiver.

@@ -13,6 +13,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -133,18 +134,19 @@ func LoadSessions(path string, key *SealingKey, capacity int) (*SessionCache, er
 	return cache, nil
 }
 
-// marshal writes all sessions, each behind its name.
+// marshal writes all sessions, each behind its name, but for those that were wiped.
 func (c *SessionCache) marshal() (*volatile.Secret, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	states := make([]*volatile.Secret, len(c.entries))
+	whole := slices.DeleteFunc(slices.Clone(c.entries), func(e cacheEntry) bool { return e.session.state.Secret.Len() == 0 })
+	states := make([]*volatile.Secret, len(whole))
 	defer func() {
 		for _, s := range states {
 			s.Wipe()
 		}
 	}()
 	n := 0
-	for i, e := range c.entries {
+	for i, e := range whole {
 		if states[i] = e.session.state.Marshal(); states[i] == nil {
 			return nil, errLargeSession
 		}
@@ -152,7 +154,7 @@ func (c *SessionCache) marshal() (*volatile.Secret, error) {
 	}
 	out := volatile.New(n)
 	b := cryptobyte.NewFixedBuilder(out.Bytes()[:0])
-	for i, e := range c.entries {
+	for i, e := range whole {
 		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(e.name)) })
 		b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(states[i].Bytes()) })
 	}

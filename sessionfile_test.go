@@ -7,6 +7,8 @@ package mayfly_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -292,5 +294,38 @@ func TestSessionCache(t *testing.T) {
 	small.Wipe()
 	if small.Len() != 0 || !mayfly.SessionWiped(all[3]) {
 		t.Error("Wipe leaves sessions")
+	}
+}
+
+// TestSessionFileOfOddities saves what a server, or the program, has made of sessions,
+// beside good ones: none of it costs the file.
+func TestSessionFileOfOddities(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.server.Tickets.Count = 3
+	cert := testCertificate(t, "db.example", time.Now().Add(time.Hour))
+	for n := range 1000 { // more than anybody has
+		cert.SignedCertificateTimestamps = append(cert.SignedCertificateTimestamps, []byte{byte(n)})
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(cert.Leaf)
+	r.server.Certificates, r.server.Identity = []tls.Certificate{cert}, nil
+	r.client.Peers = mayfly.Roots(pool)
+	r.connect(t)
+	newest(t, r.cache).Wipe()
+	file, key := filepath.Join(t.TempDir(), "sessions"), mayfly.GenerateSealingKey()
+	if err := mayfly.SaveSessions(file, key, r.cache); err != nil {
+		t.Fatal(err)
+	}
+	want := r.cache.Len() - 1
+	loaded, err := mayfly.LoadSessions(file, key, 0)
+	if err != nil || loaded.Len() != want || want < 2 {
+		t.Fatalf("%v, %v, want %d sessions", loaded, err, want)
+	}
+	r.client.Sessions = loaded
+	client, server := r.connect(t)
+	mustBe(t, true, client, server)
+	if got := client.ConnectionState().SignedCertificateTimestamps; len(got) != 1000 {
+		t.Errorf("%d timestamps", len(got))
 	}
 }

@@ -253,6 +253,43 @@ func TestSealTooMuch(t *testing.T) {
 	}
 }
 
+// TestSealBusy seals the most that a connection can hold: a chunk that waits to be read,
+// one in records of 64 bytes that waits to be sent, early data, and the longest
+// Certificate message, full of stapled timestamps.
+func TestSealBusy(t *testing.T) {
+	t.Parallel()
+	key, err := NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	offer, err := ParseOffer(key.Offer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const chunk = 512 << 10
+	s := filled(t)
+	s.In.Ahead, s.In.Early = make([]byte, chunk), volatile.New(64<<10)
+	s.Out.Pending = make([]byte, chunk+chunk/64*22)
+	s.SCTs, s.PeerEntries = nil, [][]byte{make([]byte, 64<<10)}
+	for range 20_000 {
+		s.SCTs = append(s.SCTs, []byte{1})
+	}
+	blob, err := offer.Seal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := key.Open(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if names := differences("State", reflect.ValueOf(*s), reflect.ValueOf(*got)); names != nil {
+		t.Errorf("not handed on: %v", names)
+	}
+	if _, err := Parse(append([]byte{version}, make([]byte, maxText)...)); err == nil {
+		t.Error("more than that is read")
+	}
+}
+
 func TestParseOffer(t *testing.T) {
 	t.Parallel()
 	key, err := NewKey()

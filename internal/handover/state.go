@@ -84,11 +84,10 @@ type Out struct {
 // version is the first byte of a State that was written.
 const version = 2
 
-// Limits on what is read: more than a connection can have.
-const (
-	maxList = 16
-	maxText = 1 << 20
-)
+// maxText is the length of what is written and read, in bytes. What a connection can
+// hold at once, 512 KiB that wait to be read, as much, sealed in small records, that
+// waits to be sent, and the peer's certificates, is less than half of it.
+const maxText = 4 << 20
 
 var errState = errors.New("handover: a connection that cannot be read")
 
@@ -160,7 +159,7 @@ func (s *State) Marshal() *volatile.Secret {
 func Parse(b []byte) (*State, error) {
 	rest := cryptobyte.String(b)
 	var v uint8
-	if !rest.ReadUint8(&v) || v != version {
+	if len(b) > maxText || !rest.ReadUint8(&v) || v != version {
 		return nil, errors.New("handover: a connection of another version of this module")
 	}
 	s := new(State)
@@ -269,7 +268,7 @@ func list(v *[][]byte) item {
 			all, ok := readOpaque(s)
 			for ok && !all.Empty() {
 				var entry []byte
-				ok = len(*v) < maxList && opaque(&entry).get(&all)
+				ok = opaque(&entry).get(&all)
 				*v = append(*v, entry)
 			}
 			return ok

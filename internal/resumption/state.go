@@ -62,7 +62,6 @@ const version = 2
 // What a State may hold: more than a peer can have shown.
 const (
 	maxEntries = 10
-	maxSCTs    = 64
 	maxTicket  = math.MaxUint16
 	maxState   = 1 << 18
 	maxTime    = 1 << 40 // in seconds
@@ -153,15 +152,15 @@ func list24(b *cryptobyte.Builder, list [][]byte) {
 	})
 }
 
-// readList24 reads what list24 has written: copies of at most most entries.
-func readList24(s *cryptobyte.String, most int) (list [][]byte, ok bool) {
+// readList24 reads what list24 has written.
+func readList24(s *cryptobyte.String) (list [][]byte, ok bool) {
 	var entries cryptobyte.String
 	if !s.ReadUint24LengthPrefixed(&entries) {
 		return nil, false
 	}
 	for !entries.Empty() {
 		var entry cryptobyte.String
-		if !entries.ReadUint24LengthPrefixed(&entry) || len(list) == most {
+		if !entries.ReadUint24LengthPrefixed(&entry) {
 			return nil, false
 		}
 		list = append(list, append([]byte(nil), entry...))
@@ -180,16 +179,16 @@ func Parse(text []byte) (*State, error) {
 	var ok, okStaple, okSCTs bool
 	var staple [][]byte
 	state := new(State)
-	if !s.ReadUint8(&v) || v != version || !s.ReadUint16(&id) || !s.ReadUint8LengthPrefixed(&secret) ||
+	if len(text) > maxState || !s.ReadUint8(&v) || v != version || !s.ReadUint16(&id) || !s.ReadUint8LengthPrefixed(&secret) ||
 		!s.ReadUint8LengthPrefixed(&name) || !s.ReadUint8LengthPrefixed(&alpn) || !s.ReadUint8(&peerType) {
 		return nil, errState
 	}
-	state.PeerEntries, ok = readList24(&s, maxEntries)
-	if !ok || !s.ReadUint16LengthPrefixed(&pskIdentity) || !s.ReadUint16(&scheme) {
+	state.PeerEntries, ok = readList24(&s)
+	if !ok || len(state.PeerEntries) > maxEntries || !s.ReadUint16LengthPrefixed(&pskIdentity) || !s.ReadUint16(&scheme) {
 		return nil, errState
 	}
-	staple, okStaple = readList24(&s, 1)
-	state.SCTs, okSCTs = readList24(&s, maxSCTs)
+	staple, okStaple = readList24(&s)
+	state.SCTs, okSCTs = readList24(&s)
 	if !okStaple || len(staple) != 1 || !okSCTs ||
 		!s.ReadUint64(&authenticated) || !s.ReadUint64(&issued) || !s.ReadUint32(&lifetime) ||
 		!s.ReadUint32(&state.AgeAdd) || !s.ReadUint32(&state.MaxEarlyData) ||

@@ -1,0 +1,54 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestHandOnFields fails where a field is added to a connection of which nobody has said
+// whether it goes along with one that is handed on.
+func TestHandOnFields(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		of any
+
+		goes   string // along, in a handover.State
+		own    string // made anew where the connection goes on
+		before string // of no use when the handshake is done
+	}{
+		{Conn{}, "server confirmed started in out keys early intro",
+			"inner settings deadlines deaf deafen over finish done closed leaving detached ended lifetime tickets teller buried",
+			"invalid baton cancel machine took until failed earlyPeer"},
+		{readHalf{}, "err opener assembler receiver inbox plain early counts oddities", "mu told", "raw skip"},
+		{inbox{}, "buf r w", "waiter bulk crew", ""},
+		{oddities{}, "empty warnings keyUpdates tickets ccs", "", ""},
+		{counts{}, "records bytes keys", "", ""},
+		{writeHalf{}, "err sealer sender pending owing counts owed awaited", "mu rekey crew told callers", ""},
+		{keyring{}, "exporter resumption early", "mu", "machine"},
+		{earlyData{}, "accepted", "", "reading writing offered wanted left"},
+		{introduction{}, "known", "settings ctx local remote peer state earlyReason", "sealers askedSealers early wantsEarly earlyRefusal m selected"},
+		{known{}, "Summary memory resumed", "skew", ""},
+	} {
+		var all []string
+		for _, list := range []string{test.goes, test.own, test.before} {
+			all = append(all, strings.Fields(list)...)
+		}
+		typ := reflect.TypeOf(test.of)
+		for i := range typ.NumField() {
+			name := typ.Field(i).Name
+			if !slices.Contains(all, name) {
+				t.Errorf("%v.%s: does it go along with a connection that is handed on?", typ, name)
+			}
+			all = slices.DeleteFunc(all, func(s string) bool { return s == name })
+		}
+		if len(all) > 0 {
+			t.Errorf("%v has no fields %v", typ, all)
+		}
+	}
+}
