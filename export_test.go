@@ -60,6 +60,16 @@ func RenameSession(s *Session, name string) { s.state.ServerName = name }
 // AgeSession has a client believe that its ticket is so much older.
 func AgeSession(s *Session, d time.Duration) { s.state.Issued = s.state.Issued.Add(-d) }
 
+// AllowEarly has a client believe that its ticket allows so much early data.
+func AllowEarly(s *Session, n uint32) { s.state.MaxEarlyData = n }
+
+// FailWriting has a connection believe that its transport takes nothing any more.
+func FailWriting(c *Conn, err error) {
+	c.out.mu.Lock()
+	defer c.unlockOut()
+	c.wipeOut(err)
+}
+
 // AskHelpers has a connection's next large jobs done by more than one core, as if that
 // had been faster.
 func AskHelpers(c *Conn) {

@@ -67,9 +67,10 @@ func (r *Receiver) Wipe() {
 // too, and ErrDetached. So does every call from then on, but Close, which does nothing.
 //
 // When Detach returns without an error, this side's keys are wiped. The peer notices
-// nothing. An error leaves the connection as it was: it is of ctx, which bounds the wait
-// for a Write under way; or says that offer is none; or that the handshake is not done,
-// or the connection at its end.
+// nothing. An error leaves the connection as it was, but that a Read or Write that was
+// blocked may have returned ErrDetached: it can be called again. The error is of ctx,
+// which bounds the wait for a Write under way; or says that offer is none; or that the
+// handshake is not done, or the connection at its end.
 func (c *Conn) Detach(ctx context.Context, offer []byte) (blob []byte, raw net.Conn, err error) {
 	to, err := handover.ParseOffer(offer)
 	if err != nil {

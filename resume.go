@@ -191,10 +191,10 @@ func (i *introduction) tooOld(state *resumption.State) bool {
 // not to be used any more. Whatever is wrong with it, a full handshake follows.
 func (i *introduction) findSession(offer handshake.Offer) (*handshake.PSK, error) {
 	for _, key := range i.ticketSealers() {
-		if key == nil || !key.key.Mine(offer.Identity) {
+		if !key.held().Mine(offer.Identity) {
 			continue
 		}
-		text, err := key.key.Open(offer.Identity, ticketPurpose, i.settings.ticketService())
+		text, err := key.held().Open(offer.Identity, ticketPurpose, i.settings.ticketService())
 		if err != nil {
 			return nil, nil
 		}
@@ -333,7 +333,7 @@ func (i *introduction) newTicket(secret *schedule.Resumption, key *SealingKey, n
 	if text.Len() == 0 || text.Len()+resumption.Overhead > maxTicketLen {
 		return nil, errors.New("mayfly: the peer's certificates are too large for a ticket")
 	}
-	sealed, err := key.key.Seal(i.random(), text.Bytes(), ticketPurpose, s.ticketService())
+	sealed, err := key.held().Seal(i.random(), text.Bytes(), ticketPurpose, s.ticketService())
 	if err != nil {
 		return nil, fmt.Errorf("mayfly: a ticket cannot be sealed: %w", err)
 	}

@@ -5,6 +5,7 @@
 package mayfly
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -98,7 +99,7 @@ type SessionStore interface {
 }
 
 // A SessionCache is a SessionStore in memory, which keeps so many sessions and lets go
-// of those that were put in first.
+// of those that were put in first. The zero SessionCache is NewSessionCache(0).
 type SessionCache struct {
 	capacity int
 
@@ -114,10 +115,7 @@ type cacheEntry struct {
 // NewSessionCache returns a cache for capacity sessions; with 0 or less, 64. Servers
 // commonly give two for each connection.
 func NewSessionCache(capacity int) *SessionCache {
-	if capacity <= 0 {
-		capacity = defaultSessions
-	}
-	return &SessionCache{capacity: capacity}
+	return &SessionCache{capacity: max(capacity, 0)}
 }
 
 // Put stores a session. The oldest one is wiped where there is no room.
@@ -127,7 +125,7 @@ func (c *SessionCache) Put(_ context.Context, name string, s *Session) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.entries) >= c.capacity {
+	if len(c.entries) >= cmp.Or(c.capacity, defaultSessions) {
 		c.entries[0].session.Wipe()
 		c.entries = slices.Delete(c.entries, 0, 1)
 	}

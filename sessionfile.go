@@ -47,7 +47,7 @@ func (s *Session) Seal(key *SealingKey, name string) ([]byte, error) {
 	if text.Len() == 0 {
 		return nil, errLargeSession
 	}
-	sealed, err := key.key.Seal(rand.Reader, text.Bytes(), sessionPurpose, name)
+	sealed, err := key.held().Seal(rand.Reader, text.Bytes(), sessionPurpose, name)
 	if err != nil {
 		return nil, fmt.Errorf("mayfly: the session cannot be sealed: %w", err)
 	}
@@ -60,7 +60,7 @@ func OpenSession(key *SealingKey, name string, sealed []byte) (*Session, error) 
 	if key == nil {
 		return nil, errNoSealingKey
 	}
-	text, err := key.key.Open(sealed, sessionPurpose, name)
+	text, err := key.held().Open(sealed, sessionPurpose, name)
 	if err != nil {
 		return nil, fmt.Errorf("%w: it is damaged, or the key or the name is another one", ErrSession)
 	}
@@ -93,7 +93,7 @@ func SaveSessions(path string, key *SealingKey, cache *SessionCache) error {
 		return err
 	}
 	defer text.Wipe()
-	sealed, err := key.key.Seal(rand.Reader, text.Bytes(), filePurpose, "")
+	sealed, err := key.held().Seal(rand.Reader, text.Bytes(), filePurpose, "")
 	if err != nil {
 		return fmt.Errorf("mayfly: the sessions cannot be sealed: %w", err)
 	}
@@ -121,7 +121,7 @@ func LoadSessions(path string, key *SealingKey, capacity int) (*SessionCache, er
 	if !ok || len(b) > maxSessionFile {
 		return nil, fmt.Errorf("%w: %s is not one", ErrSessionFile, path)
 	}
-	text, err := key.key.Open(sealed, filePurpose, "")
+	text, err := key.held().Open(sealed, filePurpose, "")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s is damaged, or the key is another one", ErrSessionFile, path)
 	}

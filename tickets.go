@@ -51,10 +51,14 @@ func GenerateSealingKey() *SealingKey {
 
 // Wipe destroys the key. What it has sealed cannot be opened any more. It may be
 // called again.
-func (k *SealingKey) Wipe() {
-	if k != nil {
-		k.key.Wipe()
+func (k *SealingKey) Wipe() { k.held().Wipe() }
+
+// held is the key. That of a nil or zero SealingKey is one that was wiped.
+func (k *SealingKey) held() *resumption.Key {
+	if k == nil || k.key == nil {
+		return new(resumption.Key)
 	}
+	return k.key
 }
 
 const redactedSealingKey = "mayfly.SealingKey(redacted)"
