@@ -182,6 +182,8 @@ func (c *Conn) Abort(code AlertCode) error {
 		return errors.New("mayfly: Abort takes an alert that is an error: for an orderly end there is Close")
 	case !c.done.Load():
 		return errors.New("mayfly: the handshake is not done: to end it, cancel its context or call Close")
+	case c.detached.Load():
+		return ErrDetached
 	}
 	c.end(&AlertError{Code: code, Reason: "the connection was aborted by this side"})
 	e := c.endedBy()

@@ -142,7 +142,11 @@ func (c *Conn) sealState(to *handover.Offer) ([]byte, error) {
 	}
 	state := c.state()
 	defer state.Wipe()
-	return to.Seal(state)
+	blob, err := to.Seal(state)
+	if e := c.ended.Load(); e != nil {
+		return nil, *e // Abort waits for nobody, and has wiped what state was made of
+	}
+	return blob, err
 }
 
 // depart wipes what was handed on. Both halves are held, and released.
