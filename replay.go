@@ -40,6 +40,8 @@ type EarlyUse struct {
 // Config.MaxTicketAgeSkew, it refuses tickets that are older than itself: an earlier run
 // of the program may have accepted them. A clock that was set back makes what was
 // forgotten fresh again: it refuses all tickets until the clock is where it was before.
+// It cannot know of a clock that was set back between two runs of the program: where the
+// ticket keys outlive these, and clocks are not to be trusted, so should the guard.
 func NewReplayGuard(size int) ReplayGuard {
 	return newMemoryGuard(size, time.Now())
 }
