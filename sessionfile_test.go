@@ -329,3 +329,40 @@ func TestSessionFileOfOddities(t *testing.T) {
 		t.Errorf("%d timestamps", len(got))
 	}
 }
+
+// TestSessionFileAtOnce saves and loads one file from many sides: each finds a whole one.
+// A symbolic link in its place is replaced, not followed.
+func TestSessionFileAtOnce(t *testing.T) {
+	t.Parallel()
+	r, file, key := savedRig(t)
+	other := filepath.Join(t.TempDir(), "other")
+	if err := errors.Join(os.WriteFile(other, []byte("not ours"), 0o644), os.Remove(file), os.Symlink(other, file)); err != nil {
+		t.Skip(err) // not every system has such links
+	}
+	if err := mayfly.SaveSessions(file, key, r.cache); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(other); err != nil || string(b) != "not ours" {
+		t.Errorf("the link was followed: %q, %v", b, err)
+	}
+	if info, err := os.Lstat(file); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the file is %v, %v", info.Mode(), err)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 10 {
+				if err := mayfly.SaveSessions(file, key, r.cache); err != nil {
+					t.Error(err)
+				}
+				if cache, err := mayfly.LoadSessions(file, key, 0); err != nil || cache.Len() != 2 {
+					t.Error(cache, err)
+				}
+			}
+		})
+	}
+	all.Wait()
+	if left, _ := filepath.Glob(file + "*"); len(left) != 1 {
+		t.Errorf("files are left behind: %v", left)
+	}
+}
