@@ -157,7 +157,12 @@ func expectReset(t *testing.T, addr string) {
 // expectEcho sends something through a tunnel whose target echoes.
 func expectEcho(t *testing.T, addr string) {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
+	expectEchoOf(t, "tcp", addr)
+}
+
+func expectEchoOf(t *testing.T, network, addr string) {
+	t.Helper()
+	c, err := net.Dial(network, addr)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -157,6 +157,37 @@ func TestTunnelHeirThatCannotBegin(t *testing.T) {
 	expectEcho(t, client.addr)
 }
 
+// TestTunnelUnixSocket listens on a Unix socket, hands that over, and takes it away when
+// it ends.
+func TestTunnelUnixSocket(t *testing.T) {
+	t.Parallel()
+	serverKey, serverPin := keygen(t)
+	clientKey, clientPin := keygen(t)
+	path := filepath.Join(shortDir(t), "plain")
+	server := startTunnel(t, "server", "--listen", "127.0.0.1:0", "--target", echoTarget(t), "--key", serverKey, "--peer", clientPin)
+	client := startTunnel(t, "client", "--listen", "unix:"+path, "--server", server.addr, "--key", clientKey, "--peer", serverPin)
+	if info, err := os.Stat(path); err != nil || info.Mode() != os.ModeSocket|0o600 {
+		t.Errorf("%v, %v: the socket should be for its owner alone", info, err)
+	}
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	echoes(t, c)
+	for range 2 {
+		client.replace()
+		echoes(t, c)
+		expectEchoOf(t, "unix", path)
+	}
+	_ = c.Close()
+	client.signal(syscall.SIGTERM)
+	client.awaitOf("tunnel ends")
+	if _, err := os.Lstat(path); err == nil {
+		t.Error("the socket is still there")
+	}
+}
+
 // TestTunnelDrainCuts ends a server whose connection does not end: it is cut after
 // --drain, and the exit code says so.
 func TestTunnelDrainCuts(t *testing.T) {
