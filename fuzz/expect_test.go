@@ -43,10 +43,15 @@ func (m *match) expect() (e expectation) {
 }
 
 // shares are the groups of the client's first shares: its first choice, and with a
-// hybrid X25519, if it knows that.
-func shares(groups []tls.CurveID) []tls.CurveID {
-	if groups[0] == tls.X25519MLKEM768 && slices.Contains(groups, tls.X25519) {
-		return []tls.CurveID{tls.X25519MLKEM768, tls.X25519}
+// hybrid one more: X25519 for crypto/tls, if it knows that, and for us the first that
+// is none.
+func (m *match) shares(groups []tls.CurveID) []tls.CurveID {
+	more := slices.Index(groups, tls.X25519)
+	if !m.server {
+		more = slices.IndexFunc(groups, func(g tls.CurveID) bool { return g != tls.X25519MLKEM768 })
+	}
+	if groups[0] == tls.X25519MLKEM768 && more >= 0 {
+		return []tls.CurveID{tls.X25519MLKEM768, groups[more]}
 	}
 	return groups[:1]
 }
@@ -79,7 +84,7 @@ func (m *match) expectGroup(e *expectation, refuse func(bool, ...alert.Code)) {
 		refuse(m.server, alert.HandshakeFailure)
 		return
 	}
-	sent := shares(client)
+	sent := m.shares(client)
 	e.group = common[0]
 	if i := slices.Index(common, tls.X25519MLKEM768); i >= 0 && !m.server {
 		e.group = common[i] // crypto/tls prefers it, wherever it stands

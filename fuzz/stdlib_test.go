@@ -28,6 +28,7 @@ func FuzzStdlib(f *testing.F) {
 		n = n*6364136223846793005 + 1442695040888963407
 		f.Add(i%2 == 0, n, n>>7|1<<60)
 	}
+	f.Add(false, uint64(12186553470299788202), uint64(1248128953593564114)) // a hybrid and secp256r1, to a server that has the latter alone
 	f.Fuzz(func(t *testing.T, server bool, shape, data uint64) {
 		m := newMatch(server, shape, data)
 		m.run(t)
