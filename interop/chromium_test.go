@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/mayfly-tls/mayfly"
 	"github.com/mayfly-tls/mayfly/mayflyhttp"
@@ -149,19 +150,23 @@ func startBrowser(t *testing.T, args ...string) *browser {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), chromiumProbe().path, append([]string{
+	cmd := exec.Command(chromiumProbe().path, append([]string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
 		"--remote-debugging-pipe", "--user-data-dir=" + dir,
 	}, args...)...)
 	cmd.Env = append(os.Environ(), "HOME="+dir)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut}
+	// Wait waits until none of its processes can write here, nor to its files.
+	cmd.Stderr, cmd.WaitDelay = io.Discard, patience
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	_, _ = theirIn.Close(), theirOut.Close()
 	b := &browser{t: t, in: ourOut, out: bufio.NewReader(ourIn)}
 	t.Cleanup(func() {
-		// It ends by itself, and its files with it.
+		stuck := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
+		defer stuck.Stop()
+		// It ends by itself, and what it still writes to its files with it.
 		_, _ = io.WriteString(ourOut, `{"id":1000000,"method":"Browser.close"}`+"\x00")
 		_, _ = io.Copy(io.Discard, ourIn)
 		_, _ = ourOut.Close(), ourIn.Close()
