@@ -7,8 +7,10 @@ package mayfly
 import (
 	"io"
 	"iter"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -55,12 +57,47 @@ func TestCrew(t *testing.T) {
 // TestCrewLate has a helper come when all is done: it touches nothing.
 func TestCrewLate(t *testing.T) {
 	t.Parallel()
-	j := &job{n: 2}
-	j.left.L = &j.mu
+	j := newJob(2, func(iter.Seq[int]) { t.Error("a late helper was at it") })
 	for range j.pieces {
 	}
 	j.wait()
-	j.help(func(iter.Seq[int]) { t.Error("a late helper was at it") })
+	j.help()
+}
+
+// TestCrewAgain has helpers take the next job, and leave where there is none.
+func TestCrewAgain(t *testing.T) {
+	t.Parallel()
+	w, j := new(crew), newJob(1, nil)
+	w.posted.Store(j)
+	if next := w.another(newJob(1, nil)); next != j {
+		t.Error("a helper does not see the next job")
+	}
+	if next := w.another(j); next != nil {
+		t.Error("a helper goes back to the job that it comes from")
+	}
+	w.posted.Store(nil)
+	if next := w.another(j); next != nil {
+		t.Error("a helper was given a job where there is none")
+	}
+	for range 100 {
+		var done [64]atomic.Int32
+		w.run(len(done), 2, func(pieces iter.Seq[int]) {
+			for i := range pieces {
+				done[i].Add(1)
+			}
+		})
+		for i := range done {
+			if n := done[i].Load(); n != 1 {
+				t.Fatalf("piece %d was done %d times", i, n)
+			}
+		}
+		if here := w.here.Load(); here > 2 || here < 0 {
+			t.Fatalf("%d helpers are there, where two were asked", here)
+		}
+	}
+	for w.here.Load() > 0 { // until they have left
+		runtime.Gosched()
+	}
 }
 
 // TestCrewLearns shows when helpers are asked: they have to be faster than one core at
@@ -76,33 +113,36 @@ func TestCrewLearns(t *testing.T) {
 			t.Fatalf("%d helpers, %v", n, is)
 		}
 	}
+	try := func(each ...time.Duration) {
+		t.Helper()
+		for _, d := range each {
+			ask(true, true)
+			w.judge(1, d)
+		}
+	}
 	if n, ok := w.helpers(minPieces - 1); n != 0 || ok {
 		t.Fatal("a small job is one for the crew")
 	}
 	for plain := 1; plain <= 4*maxPause; plain = 2 * plain {
 		ask(true, false)
 		w.judge(0, 100)
-		ask(true, true)
-		w.judge(1, 90) // not worth it
+		try(90, 70, 90, 80) // not worth it
 		for range min(plain, maxPause) {
 			ask(false, false)
 		}
 	}
 	ask(true, false)
 	w.judge(0, 100*time.Second) // somebody else was at it: no measure
-	ask(true, true)
-	w.judge(1, 90)
+	try(90, 90, 90, 90)
 	w.plain = 0
 	ask(true, false)
 	w.judge(0, 100)
-	for range maxTurn - 1 {
-		ask(true, true)
-		w.judge(1, 55)
+	for range maxTurn / trial {
+		try(1000, 55, 55, 60) // a core had to wake
 	}
 	ask(true, false) // is that so still?
 	w.judge(0, 100)
-	ask(true, true)
-	w.judge(1, 80)
+	try(55, 55, 55, 55, 80, 80, 80, 80)
 	ask(false, false)
 	ask(true, false) // the pauses begin anew
 }

@@ -77,6 +77,7 @@ func AskHelpers(c *Conn) {
 	defer c.in.mu.Unlock()
 	c.out.mu.Lock()
 	defer c.unlockOut()
-	c.in.crew = crew{turn: 1, usual: time.Hour}
-	c.out.crew = c.in.crew
+	for _, w := range []*crew{&c.in.crew, &c.out.crew} {
+		w.plain, w.pause, w.turn, w.usual = 0, 0, 1, time.Hour
+	}
 }

@@ -62,12 +62,19 @@ func (in *inbox) release() {
 // next returns the length of the first record, header included, and whether all of it
 // is there. The error is that of a header that is wrong.
 func (in *inbox) next() (n int, whole bool, err error) {
-	if in.w-in.r < record.HeaderLen {
+	if in.buf == nil {
 		return 0, false, nil
 	}
-	_, n, err = record.ParseHeader((*in.buf)[in.r:in.w])
+	return firstOf((*in.buf)[in.r:in.w])
+}
+
+func firstOf(b []byte) (n int, whole bool, err error) {
+	if len(b) < record.HeaderLen {
+		return 0, false, nil
+	}
+	_, n, err = record.ParseHeader(b)
 	n += record.HeaderLen
-	return n, in.w-in.r >= n, err
+	return n, len(b) >= n, err
 }
 
 // ready reports whether fetch has an answer without waiting.
@@ -79,14 +86,14 @@ func (in *inbox) ready() bool {
 // large appends to records those that come next, as long as they are large and whole.
 // They stay where they are.
 func (in *inbox) large(records [][]byte) [][]byte {
-	ahead := *in
+	ahead := (*in.buf)[in.r:in.w]
 	for len(records) < cap(records) {
-		n, whole, err := ahead.next()
+		n, whole, err := firstOf(ahead)
 		if !whole || err != nil || n < minPiece {
 			break
 		}
-		records = append(records, (*in.buf)[ahead.r:ahead.r+n:ahead.r+n])
-		ahead.r += n
+		records = append(records, ahead[:n:n])
+		ahead = ahead[n:]
 	}
 	return records
 }

@@ -117,7 +117,12 @@ const (
 	minPiece  = 4 << 10
 
 	// maxPause is how many jobs are done by one core before it is tried whether more are
-	// faster, maxTurn how many by more before it is tried whether they still are.
-	maxTurn  = 16
+	// faster, trial how many by more then, and maxTurn how many before one core alone is
+	// measured again.
 	maxPause = 1024
+	trial    = 4
+	maxTurn  = 16 * trial
+
+	// maxLinger is how long a helper stays when there is nothing to do.
+	maxLinger = 50 * time.Microsecond
 )
