@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -92,49 +93,47 @@ func number(f float64) string {
 	return fmt.Sprintf("%.2f", f)
 }
 
-// svg draws the ratios as bars, one row a work, with a line at 1. Its colours suit
-// light and dark pages.
+// svg draws the ratios of the libraries as bars, a group for each work, with a line at
+// that of crypto/tls. Its colours suit light and dark pages.
 func (t table) svg() []byte {
-	const left, width, bar, gap = 330, 900, 16, 14
-	var rows []row
-	for _, r := range t {
-		if slices.ContainsFunc(r.Cells, func(c cell) bool { return c.Name == reference }) {
-			rows = append(rows, r)
-		}
-	}
-	height, most := 30, 1.0
-	for _, r := range rows {
-		for _, c := range r.Cells {
-			most = max(most, min(r.ratio(c), 4))
-		}
-		height += len(r.Cells)*bar + gap
-	}
-	scale := (width - left - 60) / most
+	const left, width, bar, gap, top, most = 340, 820, 16, 8, 40, 4.0
+	const scale = (width - left - 60) / most
+	libraries := map[string]string{"mayfly": "#2a9d5c", "flynn/noise": "#c08030"}
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="11" fill="#808080">`+"\n", width, height, width, height)
-	fmt.Fprintf(&b, "<title>How many times better than %s; longer is better</title>\n", reference)
-	y := 20
-	for _, r := range rows {
-		fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", left-90, y+bar-4, r.Work)
+	y := top
+	for _, r := range t {
+		began := y
 		for _, c := range r.Cells {
+			colour, ok := libraries[c.Name]
 			ratio := r.ratio(c)
-			fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text><rect x="%d" y="%d" width="%.0f" height="%d" fill="%s"/><text x="%.0f" y="%d">%.2f</text>`+"\n",
-				left-6, y+bar-4, c.Name, left, y+2, min(ratio, most)*scale, bar-3, colour(c.Name), left+min(ratio, most)*scale+4, y+bar-4, ratio)
+			none := r.Less && c.Figure < 0.005
+			if !ok || ratio == 0 && !none {
+				continue
+			}
+			long, said := min(ratio, most)*scale, fmt.Sprintf("%.2f", ratio)
+			if none {
+				long, said = most*scale, "none"
+			}
+			fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%.0f" height="%d" fill="%s"/><text x="%.0f" y="%d">%s</text>`+"\n",
+				left, y+2, long, bar-3, colour, left+long+4, y+bar-4, said)
 			y += bar
 		}
-		y += gap
+		if y > began {
+			fmt.Fprintf(&b, `<text x="%d" y="%d" text-anchor="end">%s</text>`+"\n", left-8, began+bar-4, r.Work)
+			y += gap
+		}
 	}
-	x := left + scale
-	fmt.Fprintf(&b, `<line x1="%.0f" y1="14" x2="%.0f" y2="%d" stroke="#808080" stroke-dasharray="3"/>`+"\n</svg>\n", x, x, height)
-	return b.Bytes()
-}
-
-func colour(name string) string {
-	switch name {
-	case "mayfly":
-		return "#2a9d5c"
-	case reference:
-		return "#4a7fc1"
+	var whole bytes.Buffer
+	fmt.Fprintf(&whole, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %[1]d %[2]d" font-family="sans-serif" font-size="11" fill="#808080">`+"\n", width, y)
+	fmt.Fprintf(&whole, "<title>How many times better than %s: longer is better</title>\n", reference)
+	x := left
+	for _, name := range slices.Sorted(maps.Keys(libraries)) {
+		fmt.Fprintf(&whole, `<rect x="%d" y="8" width="10" height="10" fill="%s"/><text x="%d" y="17">%s</text>`+"\n", x+220, libraries[name], x+235, name)
+		x += 90
 	}
-	return "#a0a0a0"
+	fmt.Fprintf(&whole, `<text x="%.0f" y="17" text-anchor="middle">%s: 1</text>`+"\n", left+scale, reference)
+	fmt.Fprintf(&whole, `<line x1="%.0f" y1="24" x2="%[1]f" y2="%d" stroke="#808080" stroke-dasharray="3"/>`+"\n", left+scale, y)
+	whole.Write(b.Bytes())
+	whole.WriteString("</svg>\n")
+	return whole.Bytes()
 }
