@@ -8,7 +8,7 @@ SOAKTIME ?= 5m
 CORE = ./record ./transcript ./handshake ./internal/...
 
 # The modules beside this one, which need what it does not.
-MODULES = bench vectors contrib/grpc contrib/redis
+MODULES = bench vectors contrib/grpc contrib/metrics contrib/pgx contrib/redis
 
 .PHONY: all demo test race memscan secret interop check lint vuln cover bench fuzz soak peers modules bogo
 

@@ -17,7 +17,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,7 +28,22 @@ import (
 
 // TestMain builds the command once: the tests run it as a user does.
 func TestMain(m *testing.M) {
+	if os.Getenv(becomes) != "" {
+		panic(become(os.Args[1:]))
+	}
 	os.Exit(testMain(m))
+}
+
+// becomes is set where this program is started to become another, as a service's manager
+// does it.
+const becomes = "MAYFLY_TEST_BECOMES"
+
+// become has the sockets that were inherited be meant for this process.
+func become(args []string) error {
+	if err := errors.Join(os.Unsetenv(becomes), os.Setenv("LISTEN_PID", strconv.Itoa(os.Getpid()))); err != nil {
+		return err
+	}
+	return syscall.Exec(args[0], args, os.Environ())
 }
 
 var program string

@@ -57,10 +57,14 @@ func TestTunnelSocketActivation(t *testing.T) {
 		defer f.Close()
 		files = append(files, f)
 	}
-	// LISTEN_PID is that of the process, which the shell becomes.
-	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ exec "$@"`, "sh", program, "tunnel", "server", "--listen", "systemd:tunnel", "--admin", "systemd:admin",
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// LISTEN_PID is that of the process, which this program becomes.
+	cmd := exec.Command(self, program, "tunnel", "server", "--listen", "systemd:tunnel", "--admin", "systemd:admin",
 		"--target", echoTarget(t), "--key", key, "--peer", clientPin, "--log-format", "json")
-	cmd.Env = append(os.Environ(), "LISTEN_FDS=3", "LISTEN_FDNAMES=other:tunnel:admin", "NOTIFY_SOCKET="+notify.LocalAddr().String())
+	cmd.Env = append(os.Environ(), becomes+"=1", "LISTEN_FDS=3", "LISTEN_FDNAMES=other:tunnel:admin", "NOTIFY_SOCKET="+notify.LocalAddr().String())
 	cmd.ExtraFiles = files
 	server := startTunnelBy(t, cmd)
 	client := startTunnel(t, "client", "--listen", "127.0.0.1:0", "--server", server.addr, "--key", clientKey, "--peer", pin)
