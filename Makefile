@@ -10,12 +10,15 @@ CORE = ./record ./transcript ./handshake ./internal/...
 # The modules beside this one, which need what it does not.
 MODULES = bench vectors contrib/grpc contrib/metrics contrib/pgx contrib/redis
 
-.PHONY: all demo test race memscan secret interop check lint vuln cover bench fuzz soak peers modules bogo
+.PHONY: all demo man test race memscan secret interop check lint vuln cover bench fuzz soak peers modules bogo
 
 all: check
 
 demo: # the main job, in one minute
 	$(GO) run ./cmd/mayfly demo
+
+man: # manual pages of the tool, in man/
+	$(GO) run -tags man ./cmd/mayfly man man
 
 test: # everything that needs no other program; interop with what is found
 	$(GO) test ./...

@@ -56,7 +56,7 @@ var imports = map[string][]string{
 	"fuzz":                {},
 	"cmd/bogoshim":        {"", "golang.org/x/sys/cpu"},
 	"internal/transfer":   {},
-	"cmd/mayfly":          {"", "internal/inspect", "internal/transfer", "internal/tunnel", "message", "filippo.io/age", "github.com/BurntSushi/toml", "github.com/VictoriaMetrics/metrics", "github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/pflag", "golang.org/x/term"},
+	"cmd/mayfly":          {"", "internal/inspect", "internal/transfer", "internal/tunnel", "message", "filippo.io/age", "github.com/BurntSushi/toml", "github.com/VictoriaMetrics/metrics", "github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/cobra/doc", "github.com/spf13/pflag", "golang.org/x/term"},
 }
 
 // withoutIO are the packages that read no clock, start no goroutine and touch no

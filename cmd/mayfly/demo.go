@@ -34,7 +34,8 @@ func demoCommand() *cobra.Command {
 the same time, and say what happened: who authenticated whom, by which suite and
 group, how many records and bytes, how fast, and how often keys were changed and
 destroyed. That what arrived is what was sent is shown by SHA-256.`,
-		Args: cobra.NoArgs,
+		Example: "  mayfly demo --size 256",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if megabytes < 1 || megabytes > 4096 {
 				return errors.New("--size is from 1 to 4096")

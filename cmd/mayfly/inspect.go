@@ -87,7 +87,7 @@ refused the client.`,
 	}
 	o.register(cmd.Flags(), false)
 	cmd.Flags().StringVar(&page, "html", "", "write a page that explains every byte to this `file`")
-	cmd.Flags().IntVar(&rekeys, "rekeys", 1, "how `often` to change the keys after the handshake, and to ask the server to do so; at most 16")
+	cmd.Flags().IntVar(&rekeys, "rekeys", 1, "how many `times` to change the keys after the handshake, and to ask the server to do so; at most 16")
 	cmd.Flags().BoolVar(&reveal, "reveal", false, "show the values of the connection's secrets")
 	cmd.Flags().BoolVar(&insecure, "insecure", false, "exit with 0 though the server is not verified")
 	return cmd

@@ -28,7 +28,8 @@ func keygenCommand() *cobra.Command {
 PKCS#8 PEM with mode 0600, and print the first one's pin on standard output. A file
 that is there is never overwritten. recipient prints what others need to seal
 messages for the key; --add adds the second key to a file that has only the first.`,
-		Args: cobra.NoArgs,
+		Example: "  mayfly keygen -o node.key",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if add {
 				return addKey(file)
@@ -120,7 +121,8 @@ func pinCommand() *cobra.Command {
 		Long: `Print the pin of what a PEM file holds: a private key, a public key, or a
 certificate (of several, the first). A pin is the SHA-256 of the public key, as
 curl --pinnedpubkey takes it.`,
-		Args: cobra.ExactArgs(1),
+		Example: "  mayfly pin cert.pem",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pin, err := pinOfFile(args[0])
 			if err != nil {

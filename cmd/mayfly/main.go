@@ -6,9 +6,9 @@
 // to a secure connection: see mayfly help. It is written on the public API, but
 // for inspect, which looks into what passes (internal/inspect).
 //
-// It exits with 0 after success; 1 where a connection failed or was cut; 2 for a
-// command line, a key file or a list of peers that cannot be used; 3 where one
-// side refused the other. A transfer that was interrupted, or whose input or output
+// It exits with 0 after success; 1 where a connection failed or was cut, or a message or
+// a transfer is not what it should be; 2 for a command line, a key file or a list of
+// peers that cannot be used; 3 where one side refused the other. A transfer that was interrupted, or whose input or output
 // failed, cuts the connection, so that the other side does not exit with 0 either.
 package main
 
@@ -19,6 +19,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -42,23 +44,7 @@ func main() {
 
 // run is main with its surroundings as arguments.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	root := &cobra.Command{
-		Use:   "mayfly",
-		Short: "Secure connections between programs that know each other's keys",
-		Long: `Secure connections between programs that know each other's keys.
-
-A key is made with keygen, which prints its pin; the other side is given the pin.
-listen and dial join standard input and output to a connection, as netcat does.
-
-Exit codes: 0 success; 1 the connection failed or was cut; 2 the command line, a
-key file or a list of peers cannot be used; 3 one side refused the other.`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(keygenCommand(), pinCommand(), recipientCommand(), sealCommand(), openCommand(), listenCommand(), dialCommand(), sendCommand(), recvCommand(), sessionCommand(), tunnelCommand(), inspectCommand(), demoCommand(), demoClientCommand())
+	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
 	root.SetOut(stdout)
@@ -71,6 +57,43 @@ key file or a list of peers cannot be used; 3 one side refused the other.`,
 		fmt.Fprintln(stderr, "mayfly:", sentence(err))
 	}
 	return exitCode(err)
+}
+
+// rootCommand is the command with all that it can do.
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:     "mayfly",
+		Version: version(),
+		Short:   "Secure connections between programs that know each other's keys",
+		Long: `Secure connections between programs that know each other's keys.
+
+A key is made with keygen, which prints its pin; the other side is given the pin.
+listen and dial join standard input and output to a connection, as netcat does.
+
+Exit codes: 0 success; 1 the connection failed or was cut, or a message or a transfer
+is not what it should be; 2 the command line, a key file or a list of peers cannot be
+used; 3 one side refused the other. Errors go to standard error, one sentence each.
+
+completion writes a script for bash, zsh, fish or PowerShell.`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.AddCommand(keygenCommand(), pinCommand(), recipientCommand(), sealCommand(), openCommand(), listenCommand(), dialCommand(), sendCommand(), recvCommand(), sessionCommand(), tunnelCommand(), inspectCommand(), demoCommand(), demoClientCommand())
+	root.AddCommand(generators()...)
+	complete(root)
+	return root
+}
+
+// version is that of the module and the one of Go, as the build recorded them.
+func version() string {
+	built := "(unknown)"
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		built = info.Main.Version
+	}
+	return fmt.Sprintf("%s %s %s/%s", built, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // A connectionError is one that came after the command line was understood.

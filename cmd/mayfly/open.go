@@ -31,8 +31,8 @@ or PEM, or a mail), or a file in the age format. Nothing is written that is not 
 to be authentic. KEY is a file made by keygen, or a PEM file with an X25519 or P-256
 key and its certificate. With --from or --ca, the message has to be signed, and what
 was signed is written; without them, a signed message is written with its signature
-around it, as other programs verify it. What cannot be read twice, as standard input often cannot, is kept in a temporary file
-for the time, sealed as it is.
+around it, as other programs verify it. What cannot be read twice, as standard input
+often cannot, is kept in a temporary file for the time, sealed as it is.
 
 Exit codes: 0 success; 1 the message is for another key, damaged, truncated, not
 authentic or not signed; 2 the command line or a key file cannot be used.`,

@@ -176,7 +176,8 @@ func recipientCommand() *cobra.Command {
 mfpub1. --certificate prints it for other programs: the certificate of the
 encryption key, and that of the identity that has signed it. --age prints it for
 the age tool.`,
-		Args: cobra.ExactArgs(1),
+		Example: "  mayfly recipient node.key",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			k, err := message.LoadKey(args[0])
 			if err != nil {

@@ -65,7 +65,7 @@ nor folder, is not sent.`,
 		},
 	}
 	o.register(cmd.Flags(), false)
-	cmd.Flags().IntVar(&retries, "retries", 5, "how `often` a connection that was cut is made again")
+	cmd.Flags().IntVar(&retries, "retries", 5, "how many `times` a connection that was cut is made again")
 	return cmd
 }
 

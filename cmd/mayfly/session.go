@@ -137,7 +137,8 @@ func sessionCommand() *cobra.Command {
 		Short: "Show the sessions that dial has saved, without their secrets",
 		Long: `Show the sessions in FILE, which dial --session-file has written: with whom they are,
 since when and until when they can be resumed. No ticket and no key is shown.`,
-		Args: cobra.ExactArgs(1),
+		Example: "  mayfly session db.sessions",
+		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if keyFile == "" {
 				keyFile = args[0] + ".key"

@@ -106,13 +106,13 @@ func (o *tunnelOptions) register(f *pflag.FlagSet) {
 	f.BoolVar(&o.overNetwork, "plain-over-network", false, "let the plain side leave this machine, where anybody in its way can read and change it")
 	f.DurationVar(&o.idle, "idle", 0, "cut a connection that carries nothing for so long: 90s, 15m or 2h, say (0: never)")
 	f.DurationVar(&o.lifetime, "lifetime", 0, "cut a connection that is so old (0: never)")
-	f.IntVar(&o.maxConnections, "max-connections", 0, "how many connections there may be at once; more are closed at once (0: any number)")
+	f.IntVar(&o.maxConnections, "max-connections", 0, "the most `connections` that there may be at once; more are closed at once (0: any number)")
 	f.DurationVar(&o.dialTimeout, "dial-timeout", 10*time.Second, "how long reaching the other side may take")
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long to wait for connections before ending")
 	f.DurationVar(&o.watch, "watch", 5*time.Second, "how often to look whether a key, certificate or list has changed (0: at SIGHUP alone)")
 	f.StringVar(&o.admin, "admin", "", "serve /metrics, /healthz and /readyz over HTTP on this `address`, unencrypted and to anybody")
-	f.StringVar(&o.logFormat, "log-format", "text", "text or json")
-	f.StringVar(&o.logLevel, "log-level", "info", "debug, info, warn or error")
+	f.StringVar(&o.logFormat, "log-format", "text", "the `format` of the log: text or json")
+	f.StringVar(&o.logLevel, "log-level", "info", "the least `level` of what is logged: debug, info, warn or error")
 	f.StringVar(&o.configFile, "config", "", "a TOML `file` of settings, which are named as the flags are; flags win")
 }
 

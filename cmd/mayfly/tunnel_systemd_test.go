@@ -150,37 +150,6 @@ func get(t *testing.T, addr, path string) string {
 	return string(b)
 }
 
-// understood shows that this program knows a command and its flags.
-func understood(t *testing.T, where string, args []string) {
-	t.Helper()
-	out, errs, code := runMayfly(t, append(args, "--help")...)
-	if code != 0 || !strings.Contains(out, strings.Join(args[:2], " ")) {
-		t.Errorf("%s: mayfly %s: code %d: %s", where, strings.Join(args, " "), code, errs)
-	}
-}
-
-// TestTunnelGuides shows that this program understands the commands of the guides.
-func TestTunnelGuides(t *testing.T) {
-	t.Parallel()
-	for _, guide := range []string{"../../docs/tunnels.md", "../../README.md"} {
-		b, err := os.ReadFile(guide)
-		if err != nil {
-			t.Fatal(err)
-		}
-		commands := 0
-		for line := range strings.Lines(string(b)) {
-			line, _, _ = strings.Cut(line, " #")
-			if args := strings.Fields(line); len(args) > 3 && args[0] == "mayfly" && args[1] == "tunnel" {
-				commands++
-				understood(t, guide, args[1:])
-			}
-		}
-		if commands < 2 {
-			t.Errorf("%s has %d commands", guide, commands)
-		}
-	}
-}
-
 // TestTunnelUnits shows that the commands of contrib/systemd are ones that this program
 // understands.
 func TestTunnelUnits(t *testing.T) {
@@ -205,7 +174,9 @@ func TestTunnelUnits(t *testing.T) {
 			if args[0] != "/usr/local/bin/mayfly" {
 				t.Errorf("%s starts %s", unit, args[0])
 			}
-			understood(t, unit, args[1:])
+			if err := understand(args[1:]); err != nil {
+				t.Errorf("%s: %v", unit, err)
+			}
 		}
 		if commands != 1 {
 			t.Errorf("%s has %d commands", unit, commands)
