@@ -132,7 +132,6 @@ func ExampleDialer_DialEarly() {
 		Identity:     serverID,
 		Peers:        mayfly.NoClientAuth(),
 		MaxEarlyData: 1 << 10,
-		Replay:       mayfly.NewReplayGuard(0),
 	})
 	if err != nil {
 		log.Fatal(err)

@@ -37,8 +37,8 @@ type EarlyUse struct {
 
 // NewReplayGuard returns a ReplayGuard in memory that remembers at most size
 // tickets; with size 0, 65536, of about 100 bytes each. For its first 20 seconds, or twice
-// Config.MaxTicketAgeSkew, it refuses tickets that are older than itself: an earlier run
-// of the program may have accepted them. A clock that was set back makes what was
+// Config.MaxTicketAgeSkew, it refuses tickets that are older than itself, or of the same
+// millisecond: an earlier run of the program may have accepted them. A clock that was set back makes what was
 // forgotten fresh again: it refuses all tickets until the clock is where it was before.
 // It cannot know of a clock that was set back between two runs of the program: where the
 // ticket keys outlive these, and clocks are not to be trusted, so should the guard.

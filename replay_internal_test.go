@@ -39,6 +39,27 @@ func TestReplayWindow(t *testing.T) {
 	}
 }
 
+// TestReplayFirst shows what becomes of the tickets of the guard's first millisecond. The
+// one that comes with a Config takes them, as their keys are no older than it; one that
+// may stand beside older keys does not.
+func TestReplayFirst(t *testing.T) {
+	t.Parallel()
+	s, err := (&Config{Identity: seeded(1), Peers: NoClientAuth(), MaxEarlyData: 1}).settle(true, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Unix(1_700_000_000, 1)
+	use := EarlyUse{Token: [32]byte{1}, Issued: start.Truncate(time.Millisecond), Now: start, Until: start.Add(time.Second)}
+	for n := range 2 {
+		if ok, _ := s.replay.Admit(t.Context(), use); ok != (n == 0) {
+			t.Errorf("the guard of a Config, use %d: %v", n, ok)
+		}
+	}
+	if ok, _ := newMemoryGuard(0, start).Admit(t.Context(), use); ok {
+		t.Error("a guard by itself admits a ticket that may be older")
+	}
+}
+
 // TestReplayClockBack sets the clock back by so much that a token was forgotten before
 // its ticket is too old: by the wall's clock alone, and by one that also counts.
 func TestReplayClockBack(t *testing.T) {

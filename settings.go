@@ -79,7 +79,7 @@ func (s *settings) settleReplay() {
 	case s.Replay != nil:
 		s.replay = s.Replay
 	case s.TicketKeys == nil:
-		s.replay = NewReplayGuard(0)
+		s.replay = newMemoryGuard(0, time.Time{}) // the keys of its tickets are no older than it
 	}
 	if guard, ok := s.replay.(*memoryGuard); ok {
 		guard.remember(2 * s.maxTicketAgeSkew())
