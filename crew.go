@@ -15,20 +15,21 @@ import (
 // idle. Its helpers are started with a job, stay a moment for the next one, as starting
 // them can take as long as a job, and end.
 //
-// Nobody can say beforehand whether a core is idle: others may be at it, in this process
-// or beside it, or it may be the other half of the same core. So the crew compares.
-// One job is done alone, the next ones with helpers, and they are asked on only while
-// that is faster. Where it is not, so many jobs are done the plain way before the next
-// comparison, twice as many each time: a busy machine is left in peace.
+// Nobody can say beforehand whether a core is idle, and near enough: others may be at it,
+// in this process or beside it, it may be the other half of the same core, or what it has
+// touched may take long to come over. So the crew compares. A few jobs are done alone, a
+// few with helpers, and these are asked on only while that is faster. Where it is not, a
+// number of jobs are done the plain way before the next comparison, twice as many each
+// time: a busy machine is left in peace.
 //
 // The half's lock is held whenever a crew is used.
 type crew struct {
-	plain int           // how many more jobs to do the plain way
-	pause int           // how many they were the last time
-	turn  int           // how many jobs ago one was done alone; 0: the next one is
-	usual time.Duration // what a piece takes when it is done alone
-	spent time.Duration // on a piece of each job of the present trial
-	worst time.Duration // of them
+	plain    int       // how many more jobs to do the plain way
+	pause    int       // how many they were the last time
+	turn     int       // how many jobs were done since the comparison began
+	alone    spell     // the first of them, by one core
+	together spell     // the latest, with helpers
+	ended    time.Time // the job before
 
 	here   atomic.Int32        // helpers, at a job or waiting
 	posted atomic.Pointer[job] // nil: there is none
@@ -46,7 +47,7 @@ func (w *crew) helpers(pieces int) (n int, ok bool) {
 	case !w.ready():
 		w.plain = max(w.plain-1, 0)
 		return 0, false
-	case w.turn == 0:
+	case w.turn < trial:
 		return 0, true
 	}
 	return min(runtime.GOMAXPROCS(0)-1, pieces/2), true
@@ -61,7 +62,11 @@ func (w *crew) run(pieces, helpers int, do func(pieces iter.Seq[int])) {
 	do(j.pieces)
 	j.wait()
 	w.posted.Store(nil)
-	w.judge(helpers, time.Since(started)/time.Duration(pieces))
+	ended := time.Now()
+	took := ended.Sub(started)
+	took += min(started.Sub(w.ended), maxBetween*took)
+	w.ended = ended
+	w.judge(helpers, took/time.Duration(pieces))
 }
 
 // post offers a job to so many helpers, and starts those that are not there.
@@ -102,32 +107,44 @@ func (w *crew) another(last *job) *job {
 	return nil
 }
 
-// judge learns from a job of which each piece took so long. Helpers have to be faster
-// than the best that one core does: what is slow because somebody else is at work is no
-// measure. A few jobs are a trial, in which the worst does not count: the first may have
-// had to wake the helpers' cores.
+// judge learns from a job of which each piece took so long. What lies between two jobs is
+// part of it, up to a bound, as a core that helps may cost the other one time then: it has
+// the memory in its cache that is to be read or filled next.
 func (w *crew) judge(helpers int, each time.Duration) {
+	w.turn++
 	if helpers == 0 {
-		if w.usual == 0 || each < w.usual+w.usual/16 {
-			w.usual = each
-		} else {
-			w.usual += w.usual / 16
-		}
-		w.turn, w.spent, w.worst = 1, 0, 0
+		w.alone.add(each)
 		return
 	}
-	w.spent, w.worst = w.spent+each, max(w.worst, each)
-	if w.turn++; (w.turn-1)%trial != 0 {
+	if w.together.add(each); w.together.jobs < trial {
 		return
 	}
-	if each = (w.spent - w.worst) / (trial - 1); each > w.usual-w.usual/4 {
-		w.pause = min(max(2*w.pause, 1), maxPause)
-		w.plain, w.turn = w.pause, 0
-	} else if w.pause = 0; w.turn > maxTurn {
-		w.turn = 0
+	alone, together := w.alone.usual(), w.together.usual()
+	w.together = spell{}
+	switch {
+	case together > alone-alone/8:
+		w.pause = min(max(2*w.pause, minPause), maxPause)
+		w.plain = w.pause
+	case w.turn < maxTurn:
+		w.pause = 0
+		return
 	}
-	w.spent, w.worst = 0, 0
+	w.turn, w.alone = 0, spell{}
 }
+
+// A spell is a few jobs in a row.
+type spell struct {
+	jobs         int
+	spent, worst time.Duration // on a piece of each
+}
+
+func (s *spell) add(each time.Duration) {
+	s.jobs, s.spent, s.worst = s.jobs+1, s.spent+each, max(s.worst, each)
+}
+
+// usual is the mean without the worst: the first job may have had to wake the helpers'
+// cores, and somebody else may have come in between.
+func (s *spell) usual() time.Duration { return (s.spent - s.worst) / time.Duration(max(s.jobs-1, 1)) }
 
 // A job is something to do in n pieces.
 type job struct {

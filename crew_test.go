@@ -113,7 +113,14 @@ func TestCrewLearns(t *testing.T) {
 			t.Fatalf("%d helpers, %v", n, is)
 		}
 	}
-	try := func(each ...time.Duration) {
+	alone := func(each ...time.Duration) {
+		t.Helper()
+		for _, d := range each {
+			ask(true, false)
+			w.judge(0, d)
+		}
+	}
+	together := func(each ...time.Duration) {
 		t.Helper()
 		for _, d := range each {
 			ask(true, true)
@@ -123,28 +130,46 @@ func TestCrewLearns(t *testing.T) {
 	if n, ok := w.helpers(minPieces - 1); n != 0 || ok {
 		t.Fatal("a small job is one for the crew")
 	}
-	for plain := 1; plain <= 4*maxPause; plain = 2 * plain {
-		ask(true, false)
-		w.judge(0, 100)
-		try(90, 70, 90, 80) // not worth it
+	for plain := minPause; plain <= 4*maxPause; plain = 2 * plain {
+		alone(100, 100, 500, 100)
+		together(90, 90, 90, 300) // not worth it
 		for range min(plain, maxPause) {
 			ask(false, false)
 		}
 	}
-	ask(true, false)
-	w.judge(0, 100*time.Second) // somebody else was at it: no measure
-	try(90, 90, 90, 90)
-	w.plain = 0
-	ask(true, false)
-	w.judge(0, 100)
-	for range maxTurn / trial {
-		try(1000, 55, 55, 60) // a core had to wake
+	alone(100, 100, 100, 100)
+	for range maxTurn/trial - 1 {
+		together(1000, 85, 85, 85) // a core had to wake
 	}
-	ask(true, false) // is that so still?
-	w.judge(0, 100)
-	try(55, 55, 55, 55, 80, 80, 80, 80)
-	ask(false, false)
-	ask(true, false) // the pauses begin anew
+	alone(100, 100, 100, 100) // is that so still?
+	together(55, 55, 55, 55)
+	together(90, 90, 90, 90)
+	for range minPause { // the pauses begin anew
+		ask(false, false)
+	}
+	ask(true, false)
+}
+
+// TestCrewBetween has a helper cost time between the jobs: that counts, and waiting does
+// not count for long.
+func TestCrewBetween(t *testing.T) {
+	w := new(crew)
+	w.run(1, 0, func(pieces iter.Seq[int]) {
+		for range pieces {
+		}
+	})
+	first := w.alone.spent
+	w.alone = spell{}
+	w.ended = time.Now().Add(-time.Hour)
+	w.run(1, 0, func(pieces iter.Seq[int]) {
+		for began := time.Now(); time.Since(began) < time.Millisecond; {
+		}
+		for range pieces {
+		}
+	})
+	if spent := w.alone.spent; spent < (maxBetween+1)*time.Millisecond || spent > time.Hour/2 {
+		t.Errorf("a job of a millisecond after an hour counts %v; the one before, %v", spent, first)
+	}
 }
 
 // TestWriteByMany writes by a crew, with keys that change in the middle of it, and

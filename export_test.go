@@ -78,6 +78,6 @@ func AskHelpers(c *Conn) {
 	c.out.mu.Lock()
 	defer c.unlockOut()
 	for _, w := range []*crew{&c.in.crew, &c.out.crew} {
-		w.plain, w.pause, w.turn, w.usual = 0, 0, 1, time.Hour
+		w.plain, w.pause, w.turn, w.alone, w.together = 0, 0, trial, spell{jobs: 2, spent: time.Hour}, spell{}
 	}
 }

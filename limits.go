@@ -116,12 +116,15 @@ const (
 	minPieces = 4
 	minPiece  = 4 << 10
 
-	// maxPause is how many jobs are done by one core before it is tried whether more are
-	// faster, trial how many by more then, and maxTurn how many before one core alone is
-	// measured again.
-	maxPause = 1024
-	trial    = 4
-	maxTurn  = 16 * trial
+	// minPause and maxPause are how many jobs are done by one core before it is tried
+	// whether more are faster, trial how many by one and by more then, and maxTurn how
+	// many before that is tried again. Of the time between two jobs, so many times that
+	// of a job counts: more of it is waiting.
+	minPause   = 4 * trial
+	maxPause   = 1024
+	trial      = 4
+	maxTurn    = 64 * trial
+	maxBetween = 4
 
 	// maxLinger is how long a helper stays when there is nothing to do.
 	maxLinger = 50 * time.Microsecond

@@ -72,9 +72,25 @@ func mayflyConfigs(suite uint16, group tls.CurveID) (client, server *mayfly.Conf
 	return client, server
 }
 
-// tlsLibrary has Ed25519 certificates on both sides.
+// tlsLibrary has Ed25519 certificates on both sides, which the other trusts as they are.
 func tlsLibrary(suite uint16, group tls.CurveID) library {
-	client, server := tlsConfigs(group)
+	pool := x509.NewCertPool()
+	one, two := certificate(nil), certificate(nil)
+	pool.AddCert(one.Leaf)
+	pool.AddCert(two.Leaf)
+	return tlsLibraryWith(suite, group, pool, one, two)
+}
+
+// issuedLibrary has Ed25519 certificates that an authority has issued, and trusts the
+// authority.
+func issuedLibrary(suite uint16, group tls.CurveID) library {
+	pool, authority := x509.NewCertPool(), certificate(nil)
+	pool.AddCert(authority.Leaf)
+	return tlsLibraryWith(suite, group, pool, certificate(&authority), certificate(&authority))
+}
+
+func tlsLibraryWith(suite uint16, group tls.CurveID, pool *x509.CertPool, one, two tls.Certificate) library {
+	client, server := tlsConfigs(group, pool, one, two)
 	return library{reference, func(c, s net.Conn) (net.Conn, net.Conn, error) {
 		a, b := tls.Client(c, client), tls.Server(s, server)
 		err := both(a.Handshake, b.Handshake)
@@ -85,18 +101,17 @@ func tlsLibrary(suite uint16, group tls.CurveID) library {
 	}}
 }
 
-func tlsConfigs(group tls.CurveID) (client, server *tls.Config) {
-	pool := x509.NewCertPool()
-	client = &tls.Config{RootCAs: pool, ServerName: "bench.example", Certificates: []tls.Certificate{certificate(pool)}}
-	server = &tls.Config{ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, Certificates: []tls.Certificate{certificate(pool)}}
+func tlsConfigs(group tls.CurveID, pool *x509.CertPool, one, two tls.Certificate) (client, server *tls.Config) {
+	client = &tls.Config{RootCAs: pool, ServerName: "bench.example", Certificates: []tls.Certificate{one}}
+	server = &tls.Config{ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, Certificates: []tls.Certificate{two}}
 	for _, c := range []*tls.Config{client, server} {
 		c.MinVersion, c.CurvePreferences = tls.VersionTLS13, []tls.CurveID{group}
 	}
 	return client, server
 }
 
-// certificate is self-signed, and goes into the pool.
-func certificate(pool *x509.CertPool) tls.Certificate {
+// certificate is issued by an authority, or self-signed, and then may be one.
+func certificate(authority *tls.Certificate) tls.Certificate {
 	public, private, err := ed25519.GenerateKey(nil)
 	check(err)
 	template := &x509.Certificate{
@@ -104,10 +119,15 @@ func certificate(pool *x509.CertPool) tls.Certificate {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageServerAuth},
 	}
-	der := must(x509.CreateCertificate(rand.Reader, template, template, public, private))
-	leaf := must(x509.ParseCertificate(der))
-	pool.AddCert(leaf)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private, Leaf: leaf}
+	parent, signer := template, any(private)
+	if authority != nil {
+		parent, signer = authority.Leaf, authority.PrivateKey
+	} else {
+		template.BasicConstraintsValid, template.IsCA = true, true
+		template.KeyUsage |= x509.KeyUsageCertSign
+	}
+	der := must(x509.CreateCertificate(rand.Reader, template, parent, public, signer))
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: private, Leaf: must(x509.ParseCertificate(der))}
 }
 
 // resuming are the libraries that resume the session of their last connection.
@@ -118,7 +138,9 @@ func resuming() []library {
 		a, b := mayfly.Client(c, client), mayfly.Server(s, server)
 		return a, b, both(a.Handshake, b.Handshake)
 	}}
-	tlsClient, tlsServer := tlsConfigs(tls.X25519)
+	pool, cert := x509.NewCertPool(), certificate(nil)
+	pool.AddCert(cert.Leaf)
+	tlsClient, tlsServer := tlsConfigs(tls.X25519, pool, cert, cert)
 	tlsClient.ClientSessionCache = tls.NewLRUClientSessionCache(0)
 	theirs := library{reference, func(c, s net.Conn) (net.Conn, net.Conn, error) {
 		a, b := tls.Client(c, tlsClient), tls.Server(s, tlsServer)

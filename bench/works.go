@@ -35,6 +35,7 @@ func otherWorks() []work {
 	add("ping-pong, 64 bytes, 99th percentile", "µs", true, append(three, bare()), func(l library, d time.Duration) (float64, error) { return pingPong(l, d, 99) })
 	add("ping-pong, 64 bytes, allocations", "a round", true, three, pingPongAllocations)
 	add("handshake, mutual, X25519", "a second", false, three, handshakes)
+	add("handshake, mutual, X25519, one authority", "a second", false, []library{three[0], issuedLibrary(aes128, tls.X25519)}, handshakes)
 	add("handshake, mutual, X25519MLKEM768", "a second", false, hybrids(), handshakes)
 	add("handshake, resumed, X25519", "a second", false, resuming(), resumptions)
 	add("handshake, mutual, X25519, allocations", "each", true, three, handshakeAllocations)
@@ -44,6 +45,10 @@ func otherWorks() []work {
 	}
 	for _, n := range []int{1, 100, 1000, 10000} {
 		add(fmt.Sprintf("%d connections, 1 KiB round trips", n), "a second", false, three[:2], func(l library, d time.Duration) (float64, error) { return many(l, n, d) })
+		if n == 1 {
+			continue // too little to be told from what else there is
+		}
+		add(fmt.Sprintf("%d connections, heap and stacks", n), "bytes each", true, three[:2], func(l library, _ time.Duration) (float64, error) { return manyMemory(l, n) })
 	}
 	return list
 }
@@ -216,18 +221,38 @@ type writerFunc func([]byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
+// manyMemory is what each of the two ends of n connections takes after a round trip,
+// with half of a goroutine, as the server's end has one that waits.
+func manyMemory(lib library, n int) (float64, error) {
+	before := settled()
+	clients, disconnect, err := connect(lib, n)
+	if err != nil {
+		return 0, err
+	}
+	defer disconnect()
+	for _, c := range clients {
+		if err := roundTrip(c, make([]byte, 1<<10)); err != nil {
+			return 0, err
+		}
+	}
+	after := settled()
+	return (float64(after.HeapAlloc+after.StackInuse) - float64(before.HeapAlloc+before.StackInuse)) / float64(2*n), nil
+}
+
+// settled is the memory in use when all that is garbage was collected.
+func settled() (m runtime.MemStats) {
+	for range 3 {
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return m
+}
+
 // idleHeap is what one of a thousand connections takes that has carried n bytes each way
 // and now waits, its socket's part of the heap and what its reader has made included.
 func idleHeap(lib library, n int) (float64, error) {
 	const pairs = 500
-	var before, after runtime.MemStats
-	settle := func(m *runtime.MemStats) {
-		for range 3 {
-			runtime.GC()
-		}
-		runtime.ReadMemStats(m)
-	}
-	settle(&before)
+	before := settled()
 	var open []net.Conn
 	defer func() {
 		for _, c := range open {
@@ -245,28 +270,38 @@ func idleHeap(lib library, n int) (float64, error) {
 			return 0, err
 		}
 	}
-	settle(&after)
+	after := settled()
 	return float64(after.HeapAlloc-before.HeapAlloc) / (2 * pairs), nil
 }
 
-// many has n connections at once, each with one round trip under way.
-func many(lib library, n int, span time.Duration) (float64, error) {
+// connect makes n connections over memory, whose servers echo.
+func connect(lib library, n int) (clients []net.Conn, disconnect func(), err error) {
 	var open []net.Conn
-	defer func() {
+	disconnect = func() {
 		for _, c := range open {
 			_ = c.Close()
 		}
-	}()
-	var clients []net.Conn
+	}
 	for range n {
 		c, s := memoryPair()
 		a, b, err := lib.pair(c, s)
 		if err != nil {
-			return 0, err
+			disconnect()
+			return nil, nil, err
 		}
 		echo(b)
 		clients, open = append(clients, a), append(open, c, s)
 	}
+	return clients, disconnect, nil
+}
+
+// many has n connections at once, each with one round trip under way.
+func many(lib library, n int, span time.Duration) (float64, error) {
+	clients, disconnect, err := connect(lib, n)
+	if err != nil {
+		return 0, err
+	}
+	defer disconnect()
 	var done atomic.Int64
 	var failed atomic.Pointer[error]
 	var wg sync.WaitGroup
