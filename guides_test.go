@@ -16,6 +16,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/mayfly-tls/mayfly"
 )
 
 // programs are the complete programs in a guide: those of its Go blocks, and what
@@ -124,5 +126,44 @@ func TestGuideFromTLS(t *testing.T) {
 		if m := conn.Method(i); !named[m.Name] {
 			t.Errorf("tls.Conn.%s", m.Name)
 		}
+	}
+}
+
+// TestGuideErrors shows that the guide of errors has every error value and every alert.
+func TestGuideErrors(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("docs/errors.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	guide, found := string(b), 0
+	for _, pattern := range []string{"*.go", "message/*.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range files {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range regexp.MustCompile(`(?m)^(?:var|\t)\s*(Err[A-Z]\w*)\b.*=`).FindAllStringSubmatch(string(text), -1) {
+				if found++; !strings.Contains(guide, "`"+v[1]+"`") {
+					t.Errorf("%s is not in it", v[1])
+				}
+			}
+		}
+	}
+	for code := range 256 {
+		name := mayfly.AlertCode(code).String()
+		if strings.HasPrefix(name, "alert(") {
+			continue
+		}
+		if found++; !strings.Contains(guide, "\n| `"+name+"` |") {
+			t.Errorf("%s is not in it", name)
+		}
+	}
+	if found < 40 {
+		t.Errorf("only %d were looked for", found)
 	}
 }
