@@ -2,7 +2,14 @@
 // Use of this source code is governed by a BSD-style
 // license that can be found in the LICENSE file.
 
-// Package mayflytest gives tests a connected pair of mayfly connections.
+// Package mayflytest gives tests a connected pair of mayfly connections:
+//
+//	func TestGreeting(t *testing.T) {
+//		client, server := mayflytest.Pair(t)
+//		go greet(server)
+//		got, err := io.ReadAll(client)
+//		…
+//	}
 //
 // It is for tests of programs that use mayfly; it knows the public API alone.
 package mayflytest
