@@ -49,7 +49,9 @@ func (e *echoer) expect(t *testing.T, word string) string {
 }
 
 // run tries a cell. It is not parallel to others on the same program.
-func (e *echoer) run(t *testing.T, c cell) {
+func (e *echoer) run(t *testing.T, c cell) { e.runWith(t, c, e.try) }
+
+func (e *echoer) runWith(t *testing.T, c cell, try func(*testing.T, cell)) {
 	t.Run(c.name(), func(t *testing.T) {
 		matrix.record(t, c)
 		t.Cleanup(func() {
@@ -61,13 +63,13 @@ func (e *echoer) run(t *testing.T, c cell) {
 				t.Logf("%s:\n%s", e.peer, e.stderr)
 			}
 		})
-		e.try(t, c)
+		try(t, c)
 	})
 }
 
-func (e *echoer) try(t *testing.T, c cell) {
-	cfg := c.ours(t)
-	rekeys := watchRekeys(cfg)
+// connect has the program make its end of a cell's connection, and returns ours.
+func (e *echoer) connect(t *testing.T, c cell) net.Conn {
+	t.Helper()
 	var inner net.Conn
 	if c.role == asServer {
 		e.ask(t, c, "0")
@@ -89,7 +91,13 @@ func (e *echoer) try(t *testing.T, c cell) {
 		}
 	}
 	t.Cleanup(func() { inner.Close() }) // before the program is asked what it thinks of it
-	ours, tap := openWith(t, c, cfg, inner)
+	return inner
+}
+
+func (e *echoer) try(t *testing.T, c cell) {
+	cfg := c.ours(t)
+	rekeys := watchRekeys(cfg)
+	ours, tap := openWith(t, c, cfg, e.connect(t, c))
 	c.check(t, ours, tap)
 	exchangeEcho(t, ours)
 	if got, want := e.expect(t, "ok"), tls.CipherSuiteName(c.suite)+" "+c.alpn; got != strings.TrimSpace(want) {
@@ -107,17 +115,28 @@ func (e *echoer) try(t *testing.T, c cell) {
 // ask asks the program for the connection of a cell.
 func (e *echoer) ask(t *testing.T, c cell, port string) {
 	t.Helper()
-	_, them := c.identities(t)
+	us, them := c.identities(t)
+	shows, sees := c.auth.client, c.auth.server
+	if c.role == asServer {
+		shows, sees = sees, shows
+	}
 	cert, key, algorithm := "", "", ""
-	if c.role == asServer || c.auth.client == certificate {
+	if shows != nothing {
 		cert, key = them.certFile, them.keyFile
 		algorithm = map[keyKind]string{edwards: "EdDSA", rsaPSS: "RSA"}[c.key]
 		if algorithm == "" {
 			algorithm = "EC"
 		}
 	}
-	mutual := fmt.Sprint(c.auth.client == certificate)
-	fields := []string{string(c.role), port, tls.CipherSuiteName(c.suite), c.alpn, mutual, cert, key, algorithm, keys.caFile}
+	if shows == rawKey {
+		cert = them.spkiFile
+	}
+	authority := keys.caFile
+	if sees == rawKey {
+		authority = us.spkiFile
+	}
+	mutual := fmt.Sprint(c.auth.client != nothing)
+	fields := []string{string(c.role), port, tls.CipherSuiteName(c.suite), c.alpn, mutual, cert, key, algorithm, authority}
 	if err := e.say(strings.Join(fields, "\t")); err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,9 @@ package interop
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/mayfly-tls/mayfly"
 )
 
 const rustls = "rustls"
@@ -65,12 +69,7 @@ func TestRustls(t *testing.T) {
 	}
 	t.Logf("%s: %s", rustls, p.version)
 	e := startEchoer(t, rustls, p.path)
-	lacks := func(auth authentication, _ tls.CurveID) string {
-		if auth.server == rawKey || auth.client == rawKey {
-			return "the peer that we have written on rustls takes no raw public keys"
-		}
-		return ""
-	}
+	lacks := func(authentication, tls.CurveID) string { return "" }
 	everyCell(rustls, []authentication{x509Server, x509Mutual, rawServer, rawMutual}, lacks, func(c cell) {
 		if c.role == asClient && c.group == tls.CurveP256 {
 			c.retry, c.with = true, "HelloRetryRequest" // its shares are of the others
@@ -78,11 +77,64 @@ func TestRustls(t *testing.T) {
 		e.run(t, c)
 	})
 	for _, r := range []role{asClient, asServer} {
-		c := cell{peer: rustls, role: r, suite: suites[0], group: tls.X25519, auth: x509Mutual}
-		for _, c.key = range []keyKind{ecdsaP384, ecdsaP521, edwards} {
+		c := cell{peer: rustls, role: r, suite: suites[0], group: tls.X25519}
+		for _, c.auth = range []authentication{x509Mutual, rawMutual} {
+			for _, c.key = range []keyKind{ecdsaP384, ecdsaP521, edwards} {
+				e.run(t, c)
+			}
+		}
+		c.key = ecdsaP256
+		for _, c.auth = range []authentication{rawThenX509, x509ThenRaw} {
 			e.run(t, c)
 		}
-		c.key, c.with, c.alpn = ecdsaP256, "ALPN", "interop/1"
+		c.auth, c.with, c.alpn = x509Mutual, "ALPN", "interop/1"
 		e.run(t, c)
+		c.auth, c.alpn = rawMutual, ""
+		c.with = "another pin: refused"
+		e.runWith(t, c, e.tryWrongPin)
+		c.with = "another key: refused"
+		e.runWith(t, c, e.tryWrongKey)
 	}
+}
+
+// tryWrongPin waits for another key than that which rustls has.
+func (e *echoer) tryWrongPin(t *testing.T, c cell) {
+	cfg := c.ours(t)
+	us, _ := c.identities(t)
+	cfg.Peers = mayfly.Pins(us.pin)
+	if err := c.handshake(e.connect(t, c), cfg); !errors.Is(err, mayfly.ErrPeerRefused) {
+		t.Errorf("our handshake: %v", err)
+	}
+	e.expect(t, "failed")
+}
+
+// tryWrongKey shows another key than that which rustls waits for.
+func (e *echoer) tryWrongKey(t *testing.T, c cell) {
+	cfg := c.ours(t)
+	var err error
+	if cfg.Identity, err = mayfly.GenerateIdentity(); err != nil {
+		t.Fatal(err)
+	}
+	err = c.handshake(e.connect(t, c), cfg)
+	var alert *mayfly.AlertError
+	if !errors.As(err, &alert) || !alert.Remote {
+		t.Errorf("our handshake: %v", err)
+	}
+	e.expect(t, "failed")
+}
+
+// handshake makes our end of a connection that is to fail, and reads its end: a client
+// is done before the server has judged it.
+func (c cell) handshake(inner net.Conn, cfg *mayfly.Config) error {
+	conn := mayfly.Client(inner, cfg)
+	if c.role == asClient {
+		conn = mayfly.Server(inner, cfg)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	if err := conn.Handshake(); err != nil {
+		return err
+	}
+	_, err := conn.Read(make([]byte, 1))
+	return err
 }

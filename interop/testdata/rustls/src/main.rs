@@ -8,8 +8,13 @@
 //!
 //!     role port suite alpn mutual certificate key algorithm authority
 //!
+//! A certificate may be a raw public key (RFC 7250), and so may the authority: then it is
+//! the one key that the other side must show.
+//!
 //! It prints "port N" as a server, and at the end "ok SUITE PROTOCOL" or "failed" and
 //! why.
+
+mod raw;
 
 use std::error::Error;
 use std::io::{self, BufRead, Read, Write};
@@ -17,13 +22,18 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::client::{AlwaysResolvesClientRawPublicKeys, WebPkiServerVerifier};
 use rustls::crypto::{aws_lc_rs, CryptoProvider};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::WebPkiClientVerifier;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, SubjectPublicKeyInfoDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{AlwaysResolvesServerRawPublicKeys, NoClientAuth, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, ClientConnection, Connection, RootCertStore, ServerConfig, ServerConnection,
 };
+
+use raw::OneKey;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -83,6 +93,27 @@ impl<'a> Wish<'a> {
         Ok((chain, PrivateKeyDer::from_pem_file(self.key)?))
     }
 
+    /// The raw key that this side shows, if it is to show one.
+    fn raw_credential(
+        &self,
+        provider: &CryptoProvider,
+    ) -> Result<Option<Arc<CertifiedKey>>, Failure> {
+        let Ok(public) = SubjectPublicKeyInfoDer::from_pem_file(self.certificate) else {
+            return Ok(None);
+        };
+        let key = provider
+            .key_provider
+            .load_private_key(PrivateKeyDer::from_pem_file(self.key)?)?;
+        let shown = vec![CertificateDer::from(public.to_vec())];
+        Ok(Some(Arc::new(CertifiedKey::new(shown, key))))
+    }
+
+    /// The raw key that the other side must show, if it must show one.
+    fn raw_authority(&self, provider: &CryptoProvider) -> Option<Arc<OneKey>> {
+        let public = SubjectPublicKeyInfoDer::from_pem_file(self.authority).ok()?;
+        Some(Arc::new(OneKey::new(public, provider)))
+    }
+
     fn protocols(&self) -> Vec<Vec<u8>> {
         match self.alpn {
             "" => vec![],
@@ -91,11 +122,20 @@ impl<'a> Wish<'a> {
     }
 
     fn client(&self) -> Result<Connection, Failure> {
-        let config = ClientConfig::builder_with_provider(self.provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_root_certificates(self.roots()?);
+        let provider = self.provider();
+        let config = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?;
+        let config = match self.raw_authority(&provider) {
+            Some(key) => config.dangerous().with_custom_certificate_verifier(key),
+            None => config.with_webpki_verifier(
+                WebPkiServerVerifier::builder_with_provider(self.roots()?, provider.clone())
+                    .build()?,
+            ),
+        };
         let mut config = if self.certificate.is_empty() {
             config.with_no_client_auth()
+        } else if let Some(key) = self.raw_credential(&provider)? {
+            config.with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key)))
         } else {
             let (chain, key) = self.credential()?;
             config.with_client_auth_cert(chain, key)?
@@ -106,17 +146,25 @@ impl<'a> Wish<'a> {
 
     fn server(&self) -> Result<Connection, Failure> {
         let provider = self.provider();
-        let config = ServerConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&rustls::version::TLS13])?;
-        let config = if self.mutual {
-            config.with_client_cert_verifier(
-                WebPkiClientVerifier::builder_with_provider(self.roots()?, provider).build()?,
-            )
+        let verifier: Arc<dyn ClientCertVerifier> = if !self.mutual {
+            Arc::new(NoClientAuth)
+        } else if let Some(key) = self.raw_authority(&provider) {
+            key
         } else {
-            config.with_no_client_auth()
+            WebPkiClientVerifier::builder_with_provider(self.roots()?, provider.clone()).build()?
         };
-        let (chain, key) = self.credential()?;
-        let mut config = config.with_single_cert(chain, key)?;
+        let config = ServerConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_client_cert_verifier(verifier);
+        let mut config = match self.raw_credential(&provider)? {
+            Some(key) => {
+                config.with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(key)))
+            }
+            None => {
+                let (chain, key) = self.credential()?;
+                config.with_single_cert(chain, key)?
+            }
+        };
         config.alpn_protocols = self.protocols();
         Ok(ServerConnection::new(Arc::new(config))?.into())
     }
