@@ -7,10 +7,13 @@ package message_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"io"
@@ -20,6 +23,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/cms"
 	"github.com/mayfly-tls/mayfly/message"
@@ -34,24 +38,76 @@ type castle struct {
 	version string
 }
 
-// bouncyCastle starts one. Its jars are Debian's, or in the directory that
-// MAYFLY_BOUNCYCASTLE names.
-func bouncyCastle(t *testing.T) *castle {
+// debianJars are those of Debian's package, which is required where peers are.
+func debianJars(t *testing.T) []string {
+	jars := []string{"/usr/share/java/bcpkix.jar", "/usr/share/java/bcprov.jar", "/usr/share/java/bcutil.jar"}
+	for _, jar := range jars {
+		if _, err := os.Stat(jar); err != nil {
+			missing(t, "Bouncy Castle is not installed: no "+jar)
+		}
+	}
+	return jars
+}
+
+// mavenJars are those of a newer version, which Maven brings into the user's cache.
+// Where there is no Maven, or no registry that it reaches, there is no such peer,
+// required or not: no distribution's packages have it.
+func mavenJars(t *testing.T) []string {
+	sums, err := os.ReadFile("testdata/bouncycastle/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Skip(err)
+	}
+	dir := filepath.Join(cache, "mayfly-interop", "bouncycastle")
+	if jars, err := checkJars(dir, string(sums)); err == nil {
+		return jars
+	}
+	maven, err := exec.LookPath("mvn")
+	if err != nil {
+		t.Skip("mvn is not installed")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, maven, "--quiet", "--batch-mode", "--strict-checksums", "--file", "testdata/bouncycastle/pom.xml",
+		"dependency:copy-dependencies", "-DoutputDirectory="+dir)
+	cmd.WaitDelay = time.Second
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Skipf("Maven does not bring Bouncy Castle: %v: %s", err, out)
+	}
+	jars, err := checkJars(dir, string(sums))
+	if err != nil {
+		t.Fatal(err) // It is not what it was.
+	}
+	return jars
+}
+
+// checkJars returns the jars in dir that sums, as sha256sum writes them, name. They are
+// a program of somebody else's, which is about to be run.
+func checkJars(dir, sums string) (jars []string, err error) {
+	for line := range strings.Lines(sums) {
+		want, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
+		jar := filepath.Join(dir, name)
+		b, err := os.ReadFile(jar)
+		if err != nil {
+			return nil, err
+		}
+		if got := sha256.Sum256(b); hex.EncodeToString(got[:]) != want {
+			return nil, fmt.Errorf("%s has the hash %x", jar, got)
+		}
+		jars = append(jars, jar)
+	}
+	return jars, nil
+}
+
+// startCastle starts one.
+func startCastle(t *testing.T, find func(*testing.T) []string) *castle {
 	t.Helper()
 	w := newWorkshop(t, "java")
-	var jars []string
-	for _, name := range []string{"bcpkix", "bcprov", "bcutil"} {
-		pattern := "/usr/share/java/" + name + ".jar"
-		if dir := os.Getenv("MAYFLY_BOUNCYCASTLE"); dir != "" {
-			pattern = filepath.Join(dir, name+"*.jar")
-		}
-		found, err := filepath.Glob(pattern)
-		if err != nil || len(found) == 0 {
-			missing(t, "Bouncy Castle is not installed: no "+pattern)
-		}
-		jars = append(jars, found[0])
-	}
-	cmd := exec.CommandContext(t.Context(), w.path, "-XX:+UseSerialGC", "-Xshare:auto", "-cp", strings.Join(jars, string(os.PathListSeparator)), "testdata/Peer.java")
+	jars := find(t)
+	cmd := exec.CommandContext(t.Context(), w.path, "-XX:+UseSerialGC", "-Xshare:auto", "-cp", strings.Join(jars, string(os.PathListSeparator)), "testdata/bouncycastle/Peer.java")
 	c := &castle{workshop: w}
 	cmd.Stderr = &c.log
 	in, err := cmd.StdinPipe()
@@ -79,6 +135,7 @@ func bouncyCastle(t *testing.T) *castle {
 		t.Fatalf("java: %s", &c.log)
 	}
 	c.version = strings.TrimPrefix(c.version, "ready ")
+	t.Logf("Bouncy Castle %s", c.version)
 	return c
 }
 
@@ -88,10 +145,10 @@ func (c *castle) answer() string {
 }
 
 // ask gives a command. It returns why that failed.
-func (c *castle) ask(fields ...string) (string, error) {
-	c.t.Helper()
+func (c *castle) ask(t *testing.T, fields ...string) (string, error) {
+	t.Helper()
 	if _, err := io.WriteString(c.in, strings.Join(fields, "\t")+"\n"); err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	answer, ok := strings.CutPrefix(c.answer(), "ok")
 	if !ok {
@@ -144,49 +201,7 @@ func (c *castle) holders() map[string]*message.Key {
 	}
 }
 
-// TestSealForBouncyCastle has Bouncy Castle open what is sealed, and verify what is
-// signed.
-func TestSealForBouncyCastle(t *testing.T) {
-	t.Parallel()
-	c := bouncyCastle(t)
-	c.holders()
-	signers := signers(t)
-	signers["none"] = nil
-	for kind, why := range map[string]string{"EC": "", "XDH": c.lacks(hkdfSince, "HKDF")} {
-		for _, cipher := range []message.Cipher{message.AES256GCM, message.AES128GCM, message.ChaCha20Poly1305} {
-			for name, signer := range signers {
-				t.Run(fmt.Sprintf("%s/%v/%s", kind, cipher, name), func(t *testing.T) {
-					why := why
-					if cipher == message.ChaCha20Poly1305 && why == "" {
-						why = c.lacks(chachaSince, "ChaCha20-Poly1305")
-					}
-					if why != "" {
-						t.Skip(why)
-					}
-					c := &castle{workshop: c.workshop.in(t), in: c.in, out: c.out, version: c.version}
-					to := []*message.Recipient{recipientIn(t, c.get(kind+".pem"))}
-					for _, n := range sizes {
-						plain := pattern(n)
-						c.put("in", seal(t, plain, to, &message.SealOptions{Cipher: cipher, Signer: signer}))
-						want := ""
-						if signer != nil {
-							want = "signed"
-						}
-						signed, err := c.ask("open", c.file(kind+".der"), kind, c.file("in"), c.file("out"), want)
-						if err != nil {
-							t.Fatal(err)
-						}
-						if !bytes.Equal(c.get("out"), plain) || signed != want {
-							t.Errorf("%d bytes: it reads something else", n)
-						}
-					}
-				})
-			}
-		}
-	}
-}
-
-// lacks says what this version cannot do.
+// lacks says what this version cannot do, "" if it can.
 func (c *castle) lacks(since int, what string) string {
 	if c.atLeast(since) {
 		return ""
@@ -194,11 +209,67 @@ func (c *castle) lacks(since int, what string) string {
 	return fmt.Sprintf("Bouncy Castle %s has no %s in CMS (1.%d has)", c.version, what, since)
 }
 
-// TestOpenFromBouncyCastle opens what Bouncy Castle seals and signs.
-func TestOpenFromBouncyCastle(t *testing.T) {
+// TestBouncyCastle has Bouncy Castle open what is sealed, and verify what is signed;
+// and opens what it seals and signs.
+func TestBouncyCastle(t *testing.T) {
 	t.Parallel()
-	c := bouncyCastle(t)
-	holders := c.holders()
+	for name, find := range map[string]func(*testing.T) []string{"Debian": debianJars, "Maven": mavenJars} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := startCastle(t, find)
+			holders := c.holders()
+			t.Run("theirs to open", func(t *testing.T) { c.openOurs(t) })
+			t.Run("ours to open", func(t *testing.T) { c.sealForUs(t, holders) })
+		})
+	}
+}
+
+// openOurs has it open messages with each cipher for each kind of key, and of each
+// kind of signer.
+func (c *castle) openOurs(t *testing.T) {
+	signers := signers(t)
+	for kind, why := range map[string]string{"EC": "", "XDH": c.lacks(hkdfSince, "HKDF")} {
+		for _, cipher := range []message.Cipher{message.AES256GCM, message.AES128GCM, message.ChaCha20Poly1305} {
+			why := why
+			if cipher == message.ChaCha20Poly1305 && why == "" {
+				why = c.lacks(chachaSince, "ChaCha20-Poly1305")
+			}
+			t.Run(fmt.Sprintf("%s/%v", kind, cipher), func(t *testing.T) {
+				if why != "" {
+					t.Skip(why)
+				}
+				c.openOne(t, kind, &message.SealOptions{Cipher: cipher}, sizes)
+				c.openOne(t, kind, &message.SealOptions{Cipher: cipher, Signer: signers["Ed25519"]}, sizes[:3])
+			})
+		}
+	}
+	for name, signer := range signers {
+		t.Run(name, func(t *testing.T) { c.openOne(t, "EC", &message.SealOptions{Signer: signer}, sizes) })
+	}
+}
+
+func (c *castle) openOne(t *testing.T, kind string, o *message.SealOptions, sizes []int) {
+	t.Helper()
+	at := c.workshop.in(t)
+	for _, n := range sizes {
+		plain := pattern(n)
+		at.put("in", seal(t, plain, []*message.Recipient{recipientIn(t, at.get(kind+".pem"))}, o))
+		want := ""
+		if o.Signer != nil {
+			want = "signed"
+		}
+		signed, err := c.ask(t, "open", at.file(kind+".der"), kind, at.file("in"), at.file("out"), want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(at.get("out"), plain) || signed != want {
+			t.Errorf("%d bytes: it reads something else", n)
+		}
+	}
+}
+
+// sealForUs opens messages that it makes in each way that it has.
+func (c *castle) sealForUs(t *testing.T, holders map[string]*message.Key) {
 	type signed struct{ algorithm, scheme string }
 	signs := map[string]signed{"Ed25519": {"Ed25519", "Ed25519"}, "ECDSA P-256": {"EC", "SHA256withECDSA"}, "ECDSA P-384": {"EC", "SHA384withECDSA"}, "RSA-PSS": {"RSA", "SHA256withRSAandMGF1"}}
 	for name := range signs {
@@ -211,12 +282,14 @@ func TestOpenFromBouncyCastle(t *testing.T) {
 	}
 	for _, v := range []struct {
 		kind, agreement, attributes string
+		ukm                         string // not with HKDF, of which it is the salt (RFC 8418, Section 2.2): 1.86 leaves that away
 		cipher, wrap                string
 		signer                      string
 		since                       int
 	}{
 		{kind: "EC", agreement: cms.OIDStdDHSHA1KDF.String()},
 		{kind: "EC", agreement: cms.OIDStdDHSHA256KDF.String(), wrap: cms.OIDAES128Wrap.String(), cipher: cms.OIDAES128GCM.String()},
+		{kind: "EC", agreement: cms.OIDStdDHSHA256KDF.String(), ukm: "material"},
 		{kind: "EC", agreement: cms.OIDStdDHSHA384KDF.String(), wrap: cms.OIDAES192Wrap.String()},
 		{kind: "EC", agreement: cms.OIDStdDHSHA512KDF.String(), attributes: "attributes"},
 		{kind: "EC", agreement: cms.OIDStdDHSHA256KDF.String(), attributes: "attributes", signer: "Ed25519"},
@@ -235,18 +308,18 @@ func TestOpenFromBouncyCastle(t *testing.T) {
 		if v.wrap == "" {
 			v.wrap = cms.OIDAES256Wrap.String()
 		}
-		t.Run(fmt.Sprintf("%s/%s/%s/%s%s", v.kind, v.agreement, v.cipher, v.attributes, v.signer), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s/%s/%s/%s%s%s", v.kind, v.agreement, v.cipher, v.attributes, v.ukm, v.signer), func(t *testing.T) {
 			if why := c.lacks(v.since, "such message"); why != "" {
 				t.Skip(why)
 			}
 			for _, n := range sizes {
 				plain := pattern(n)
 				c.put("in", plain)
-				command := []string{"seal", v.cipher, v.agreement, v.wrap, c.file(v.kind + ".pem"), v.attributes, c.file("in"), c.file("out")}
+				command := []string{"seal", v.cipher, v.agreement, v.wrap, c.file(v.kind + ".pem"), v.attributes, v.ukm, c.file("in"), c.file("out")}
 				if v.signer != "" {
 					command = append(command, c.file(v.signer+".pem"), c.file(v.signer+".der"), signs[v.signer].algorithm, signs[v.signer].scheme)
 				}
-				if _, err := c.ask(command...); err != nil {
+				if _, err := c.ask(t, command...); err != nil {
 					t.Fatal(err)
 				}
 				o := new(message.OpenOptions)

@@ -37,7 +37,7 @@ public class Peer {
         }
     }
 
-    /** seal CIPHER AGREEMENT WRAP CERT ATTRIBUTES IN OUT [SIGNER-CERT SIGNER-KEY ALGORITHM SCHEME] */
+    /** seal CIPHER AGREEMENT WRAP CERT ATTRIBUTES UKM IN OUT [SIGNER-CERT SIGNER-KEY ALGORITHM SCHEME] */
     static String seal(String[] f) throws Exception {
         X509Certificate cert = certificate(f[4]);
         String algorithm = cert.getPublicKey().getAlgorithm();
@@ -47,21 +47,25 @@ public class Peer {
             pairs.initialize(new ECGenParameterSpec("P-256"));
         }
         KeyPair pair = pairs.generateKeyPair();
-        byte[] plain = Files.readAllBytes(Path.of(f[6]));
+        byte[] plain = Files.readAllBytes(Path.of(f[7]));
         CMSTypedData data = new CMSProcessableByteArray(plain);
-        if (f.length > 8) {
+        if (f.length > 9) {
             CMSSignedDataGenerator signed = new CMSSignedDataGenerator();
-            X509Certificate signer = certificate(f[8]);
+            X509Certificate signer = certificate(f[9]);
             signed.addSignerInfoGenerator(new JcaSimpleSignerInfoGeneratorBuilder().setProvider("BC")
-                .build(f[11], key(f[9], f[10]), signer));
+                .build(f[12], key(f[10], f[11]), signer));
             signed.addCertificate(new JcaX509CertificateHolder(signer));
             data = new CMSProcessableByteArray(CMSObjectIdentifiers.signedData,
                 signed.generate(data, true).toASN1Structure().getContent().toASN1Primitive().getEncoded());
         }
         CMSAuthEnvelopedDataGenerator generator = new CMSAuthEnvelopedDataGenerator();
-        generator.addRecipientInfoGenerator(new JceKeyAgreeRecipientInfoGenerator(
+        JceKeyAgreeRecipientInfoGenerator recipient = new JceKeyAgreeRecipientInfoGenerator(
             new ASN1ObjectIdentifier(f[2]), pair.getPrivate(), pair.getPublic(), new ASN1ObjectIdentifier(f[3]))
-            .addRecipient(cert).setProvider("BC"));
+            .addRecipient(cert).setProvider("BC");
+        if (!f[6].isEmpty()) {
+            recipient.setUserKeyingMaterial(f[6].getBytes());
+        }
+        generator.addRecipientInfoGenerator(recipient);
         if (f[5].equals("attributes")) {
             // RFC 5083, Section 2.1: the content type and no digest.
             generator.setAuthenticatedAttributeGenerator(new SimpleAttributeTableGenerator(new AttributeTable(
@@ -69,7 +73,7 @@ public class Peer {
         }
         OutputAEADEncryptor encryptor = (OutputAEADEncryptor)
             new JceCMSContentEncryptorBuilder(new ASN1ObjectIdentifier(f[1])).setProvider("BC").build();
-        Files.write(Path.of(f[7]), generator.generate(data, encryptor).getEncoded());
+        Files.write(Path.of(f[8]), generator.generate(data, encryptor).getEncoded());
         return "";
     }
 
