@@ -28,7 +28,7 @@ func (c *Conn) state() *handover.State {
 	s := &handover.State{
 		Server: c.server, Suite: uint16(known.Suite), Group: uint16(known.Group),
 		Name: known.ServerName, ALPN: known.ALPN, Retried: known.HelloRetry, Resumed: c.intro.peer.Resumed, Early: c.early.accepted,
-		PeerType: uint8(known.memory.PeerType), PeerEntries: known.memory.PeerEntries, PSKIdentity: known.memory.PSKIdentity,
+		PeerType: uint8(known.memory.PeerType), PeerEntries: known.memory.PeerEntries, PSKIdentity: known.memory.PSKIdentity, PSKMark: known.memory.PSKMark,
 		PeerScheme: uint16(known.memory.PeerScheme), OCSP: known.memory.OCSPResponse, SCTs: known.memory.SCTs, Own: known.memory.Own,
 		Started: c.started.UnixMilli(), Authenticated: known.memory.Authenticated.Unix(), Confirmed: c.confirmed,
 		In: handover.In{
@@ -113,7 +113,7 @@ func (c *Conn) restore(state *handover.State) error {
 func (c *Conn) restoreIntroduction(state *handover.State) error {
 	memory := &resumption.State{
 		Suite: suite.ID(state.Suite), ALPN: state.ALPN,
-		PeerType: credential.Type(state.PeerType), PeerEntries: state.PeerEntries, PSKIdentity: state.PSKIdentity,
+		PeerType: credential.Type(state.PeerType), PeerEntries: state.PeerEntries, PSKIdentity: state.PSKIdentity, PSKMark: state.PSKMark,
 		PeerScheme: credential.Scheme(state.PeerScheme), OCSPResponse: state.OCSP, SCTs: state.SCTs,
 		Own: state.Own, Authenticated: time.Unix(state.Authenticated, 0),
 	}

@@ -42,7 +42,8 @@ import (
 // another's name. Better is a key for each pair.
 //
 // The identity and the names cross the network in the clear. A key that replaces
-// another should have another identity.
+// another should have another identity; with the same one, the sessions that were made
+// with the old key end with it.
 //
 // A PresharedKey prints as nothing of the key. It may be used by many Configs and
 // connections at the same time. Its secrets are wiped by Wipe, or when the garbage
@@ -55,7 +56,8 @@ type PresharedKey struct {
 
 type presharedKey struct {
 	identity string
-	peer     string // what we call the other side; empty for a plain key
+	mark     [16]byte // kept with sessions, and tells the key from others of its name
+	peer     string   // what we call the other side; empty for a plain key
 	mu       sync.RWMutex
 	forms    []keyForm // none after Wipe
 }
@@ -104,7 +106,7 @@ func NewPresharedKey(identity string, key []byte, self, peer string) (*Preshared
 	case self == peer:
 		return nil, configError("the two sides of a pre-shared key have the same name: who is who could not be told, and a reflected message not be found")
 	}
-	k := &presharedKey{identity: identity, peer: peer}
+	k := &presharedKey{identity: identity, mark: markOf(key), peer: peer}
 	for _, server := range []bool{false, true} {
 		roles := &wire.RoleContext{Client: []byte(self), Server: []byte(peer)}
 		if server {
@@ -139,7 +141,7 @@ func newImportedKey(identity string, key []byte, hash crypto.Hash, context []byt
 	if len(context) > maxContext {
 		return nil, configError("the context of an imported key has at most 2048 bytes")
 	}
-	k := &presharedKey{identity: identity}
+	k := &presharedKey{identity: identity, mark: markOf(key)}
 	switch hash {
 	case crypto.SHA256:
 		k.importFor(server, key, withSHA256, context)
@@ -173,7 +175,7 @@ func newPlainKey(identity string, key []byte, server bool) (*PresharedKey, error
 	}
 	secret := volatile.New(len(key))
 	copy(secret.Bytes(), key)
-	k := &presharedKey{identity: identity, forms: []keyForm{
+	k := &presharedKey{identity: identity, mark: markOf(key), forms: []keyForm{
 		{server, schedule.ExternalBinder, withSHA256, []byte(identity), secret},
 	}}
 	return k.guarded(), nil
@@ -189,6 +191,14 @@ func checkKey(identity string, key []byte) error {
 		return configError("the bytes of a pre-shared key are all the same: it must be random, of crypto/rand")
 	}
 	return nil
+}
+
+// markOf derives a key's mark, from which nothing follows about the key.
+func markOf(key []byte) (mark [16]byte) {
+	derived := schedule.Expand(key, "mayfly psk mark", nil, len(mark))
+	defer derived.Wipe()
+	copy(mark[:], derived.Bytes())
+	return mark
 }
 
 // importFor adds the forms of a key for a role, one for each hash of the suites: RFC

@@ -269,6 +269,7 @@ func TestPSKJudge(t *testing.T) {
 	t.Parallel()
 	k := must(NewPresharedKey("k", testKey(0), "a", "b"))
 	other := must(NewPresharedKey("k", testKey(0), "a", "c"))
+	before := must(NewPresharedKey("k", testKey(1), "a", "b"))
 	list, more := PSKs(k), PSKs(other)
 	lookup := PSKLookup(func(_ context.Context, offer PSKOffer) (*PresharedKey, error) {
 		if offer != (PSKOffer{"k", "b", "a"}) {
@@ -279,7 +280,7 @@ func TestPSKJudge(t *testing.T) {
 	id := seeded(1)
 	raw, pins := rawPeer(t, id), Pins(id.Pin().String())
 	holder := func(k *PresharedKey, server bool) *credential.Peer {
-		return &credential.Peer{PSKIdentity: k.held().identities(server)[0]}
+		return &credential.Peer{PSKIdentity: k.held().identities(server)[0], PSKMark: k.held().mark}
 	}
 	for _, test := range []struct {
 		name   string
@@ -294,6 +295,8 @@ func TestPSKJudge(t *testing.T) {
 		{"list, client", list, false, nil, holder(k, false), 0, "b"},
 		{"list, the other role", list, false, nil, holder(k, true), alert.AccessDenied, ""},
 		{"list, another", list, true, nil, holder(other, true), alert.AccessDenied, ""},
+		{"list, the key before", list, true, nil, holder(before, true), alert.AccessDenied, ""},
+		{"list, the key before, client", list, false, nil, holder(before, false), alert.AccessDenied, ""},
 		{"list, raw", list, true, nil, raw, alert.AccessDenied, ""},
 		{"list, nobody", list, true, nil, nil, alert.CertificateRequired, ""},
 		{"any", AnyOf(pins, list, more), true, nil, holder(other, true), 0, "c"},
@@ -305,6 +308,7 @@ func TestPSKJudge(t *testing.T) {
 		{"lookup, used", lookup, true, &usedKey{other, lookup.(pskSource), nil}, holder(other, true), 0, "c"},
 		{"lookup, of a list", lookup, true, &usedKey{k, list.(pskSource), nil}, holder(k, true), alert.AccessDenied, ""},
 		{"lookup, again", lookup, true, nil, holder(k, true), 0, "b"},
+		{"lookup, again, the key before", lookup, true, nil, holder(before, true), alert.AccessDenied, ""},
 		{"lookup, again, fails", lookup, true, nil, holder(other, true), alert.InternalError, ""},
 		{"lookup, nobody", lookup, true, nil, nil, alert.CertificateRequired, ""},
 		{"pins", pins, true, nil, holder(k, true), alert.AccessDenied, ""},

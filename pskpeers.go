@@ -6,6 +6,7 @@ package mayfly
 
 import (
 	"context"
+	"crypto/subtle"
 	"slices"
 
 	"github.com/mayfly-tls/mayfly/handshake"
@@ -137,7 +138,7 @@ func (l *pskList) judge(_ context.Context, facts judgeFacts, p *credential.Peer)
 	if err := wantsKey(p); err != nil {
 		return Peer{}, err
 	}
-	return keyHolder(facts, l.byIdentity[wireIdentity{facts.Server, string(p.PSKIdentity)}])
+	return keyHolder(facts, p, l.byIdentity[wireIdentity{facts.Server, string(p.PSKIdentity)}])
 }
 
 type pskLookup struct {
@@ -176,15 +177,15 @@ func (l *pskLookup) judge(ctx context.Context, facts judgeFacts, p *credential.P
 	}
 	if used := facts.Key; used != nil {
 		if used.source != l {
-			return keyHolder(facts, nil)
+			return keyHolder(facts, p, nil)
 		}
-		return keyHolder(facts, used.PresharedKey)
+		return keyHolder(facts, p, used.PresharedKey)
 	}
 	k, err := l.find(ctx, p.PSKIdentity)
 	if err != nil {
 		return Peer{}, err
 	}
-	return keyHolder(facts, k)
+	return keyHolder(facts, p, k)
 }
 
 // offerOf reads an identity: what is not that of an imported key with names is
@@ -221,12 +222,14 @@ func wantsKey(p *credential.Peer) error {
 }
 
 // keyHolder says who a peer is that holds k, which is nil if that is not welcome, and
-// may have been wiped since.
-func keyHolder(facts judgeFacts, k *PresharedKey) (Peer, error) {
-	if !k.held().has(facts.Server, nil) {
+// may have been wiped since. A key that has come in the place of another, under the same
+// name, does not speak for who held the other.
+func keyHolder(facts judgeFacts, p *credential.Peer, k *PresharedKey) (Peer, error) {
+	held := k.held()
+	if !held.has(facts.Server, nil) || subtle.ConstantTimeCompare(held.mark[:], p.PSKMark[:]) != 1 {
 		return Peer{}, refuse(byList, "its pre-shared key is not on the list", nil)
 	}
-	return Peer{Kind: PSK, PSKIdentity: []byte(k.Identity()), Name: k.held().peer, Resumed: facts.Resumed}, nil
+	return Peer{Kind: PSK, PSKIdentity: []byte(k.Identity()), Name: held.peer, Resumed: facts.Resumed}, nil
 }
 
 // takesPSKsAlone reports whether p accepts nobody without a pre-shared key.
@@ -316,5 +319,5 @@ func sameHash(a, b suite.ID) bool { return suite.ByID(a).HashLen == suite.ByID(b
 
 // judgePresharedKey asks Peers about a peer that has proved to hold the key.
 func (i *introduction) judgePresharedKey(used *usedKey) error {
-	return i.judge(&credential.Peer{PSKIdentity: used.identity}, used, false)
+	return i.judge(&credential.Peer{PSKIdentity: used.identity, PSKMark: used.held().mark}, used, false)
 }

@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +30,7 @@ type session struct {
 	state    *resumption.State // its secret is the machine's
 	expected time.Time         // by the client's account of the ticket's age, on a server
 	skew     time.Duration     // how much older that account makes the ticket
+	hello    *wire.ClientHello // of the client that offers it, on a server
 }
 
 // times returns when the session's ticket was made, and when, by the client's account
@@ -165,7 +167,7 @@ func (i *introduction) mayOffer(state *resumption.State) bool {
 		return false
 	}
 	peer, err := state.Peer()
-	if err != nil || peer == nil {
+	if err != nil || peer == nil || !s.takesProof(peer) {
 		return false
 	}
 	_, err = s.peers.judge(i.ctx, i.facts(nil, true), peer)
@@ -211,7 +213,7 @@ func (i *introduction) findSession(offer handshake.Offer) (*handshake.PSK, error
 		expected := state.Issued.Add(age)
 		psk := &handshake.PSK{
 			Identity: bytes.Clone(offer.Identity), Kind: schedule.ResumptionBinder, Suite: state.Suite, Secret: state.Secret,
-			MaxEarlyData: state.MaxEarlyData, ALPN: state.ALPN, Origin: &session{state, expected, expected.Sub(i.settings.now())},
+			MaxEarlyData: state.MaxEarlyData, ALPN: state.ALPN, Origin: &session{state, expected, expected.Sub(i.settings.now()), offer.Hello},
 		}
 		state.Secret = nil
 		return psk, nil
@@ -246,10 +248,15 @@ func (i *introduction) ticketSealers() []*SealingKey {
 // whatever speaks against it leads to a full handshake.
 func (i *introduction) judgeSession(s *session, ticket []byte) (bool, error) {
 	peer, err := s.state.Peer()
-	if err == nil {
+	server := i.settings.server
+	switch {
+	case err != nil:
+	case server && (!i.settings.takesProof(peer) || !i.sameServer(s)):
+		return false, nil
+	default:
 		err = i.judge(peer, nil, true)
 	}
-	if !i.settings.server {
+	if !server {
 		return err == nil, err
 	}
 	if err == nil && i.firstUse(s, ticket) {
@@ -257,6 +264,33 @@ func (i *introduction) judgeSession(s *session, ticket []byte) (bool, error) {
 	}
 	i.peer = Peer{}
 	return false, nil
+}
+
+// takesProof reports whether a peer could prove its key now as it did in the connection
+// that is being resumed: by a credential of that kind, and in that scheme.
+func (s *settings) takesProof(p *credential.Peer) bool {
+	if p == nil || p.PSKIdentity != nil {
+		return true
+	}
+	return (s.peerTypes == nil || slices.Contains(s.peerTypes, p.Type)) && (s.schemes == nil || slices.Contains(s.schemes, p.Scheme))
+}
+
+// sameServer reports whether a server would show the key now that the session's client
+// has seen. That is asked where several Configs have come by the same ticket keys: the
+// keys that they hold tell them apart in ticketService, those of callbacks here. Whoever
+// was known by a pre-shared key knows us by it, too.
+func (i *introduction) sameServer(s *session) bool {
+	if !i.settings.ownByCallback() || s.state.PSKIdentity != nil {
+		return true
+	}
+	c, err := i.selectCredential(&handshake.Request{Hello: s.hello})
+	switch {
+	case err != nil:
+		return false
+	case c != nil:
+		return s.state.Own == pinOfCredential(c)
+	}
+	return i.isOwn(s.state.Own)
 }
 
 // firstUse reports whether a ticket may be used, for all that TicketPolicy.Once says.
@@ -312,7 +346,10 @@ func (i *introduction) newTickets(secret *schedule.Resumption) []byte {
 
 func (i *introduction) newTicket(secret *schedule.Resumption, key *SealingKey, nonce []byte) ([]byte, error) {
 	s, state := i.settings, *i.known.memory
-	state.Issued, state.Own = s.now(), [32]byte{}
+	state.Issued = s.now()
+	if !s.ownByCallback() {
+		state.Own = [32]byte{}
+	}
 	state.ServerName = canonicalName(i.known.ServerName)
 	state.Lifetime = min(s.tickets.Lifetime, state.Authenticated.Add(s.tickets.MaxAge).Sub(s.now())).Truncate(time.Second)
 	if state.Lifetime <= 0 {
@@ -358,10 +395,10 @@ func (i *introduction) remember(m handshake.Summary) *resumption.State {
 		state.Authenticated = before.state.Authenticated
 		state.PeerType, state.PeerEntries, state.PSKIdentity = before.state.PeerType, before.state.PeerEntries, before.state.PSKIdentity
 		state.PeerScheme, state.OCSPResponse, state.SCTs = before.state.PeerScheme, before.state.OCSPResponse, before.state.SCTs
-		state.Own = before.state.Own
+		state.PSKMark, state.Own = before.state.PSKMark, before.state.Own
 	case m.PSK != nil:
 		if used, ok := m.PSK.Origin.(*usedKey); ok {
-			state.PSKIdentity = used.identity
+			state.PSKIdentity, state.PSKMark = used.identity, used.held().mark
 		}
 	case m.Peer != nil && m.Peer.Type == credential.X509:
 		state.PeerType = credential.X509

@@ -84,7 +84,9 @@ func (k SealingKey) LogValue() slog.Value { return slog.StringValue(redactedSeal
 // share them: by a TicketRing each, or a type of their own that asks a store. They stand
 // in for each other then: a client that resumes takes each of them for the one that it
 // talked to first, whatever keys they have themselves. Config.Service and the name that
-// the client asks for tell services apart that share keys all the same.
+// the client asks for tell services apart that share keys all the same. Configs of
+// GetConfig without TicketKeys have those of the Listener, and are told apart by the keys
+// that they show: where GetCertificate chooses these, it is asked at a resumption, too.
 type TicketKeys interface {
 	// Keys returns the present keys: new tickets are sealed under the first, and
 	// all open old ones. It is called for each handshake, by many at the same time,

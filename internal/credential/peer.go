@@ -41,8 +41,11 @@ type Peer struct {
 	Scheme Scheme
 
 	// PSKIdentity is the name of the external pre-shared key by which the peer is
-	// known; nil for others. Nothing else is set then.
+	// known; nil for others. Nothing else is set then but PSKMark.
 	PSKIdentity []byte
+
+	// PSKMark tells that key from others that have had the same name.
+	PSKMark [16]byte
 
 	pss []Scheme // where the key has the RSASSA-PSS OID: the schemes that it allows
 }

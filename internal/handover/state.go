@@ -33,6 +33,7 @@ type State struct {
 	PeerType    uint8
 	PeerEntries [][]byte
 	PSKIdentity []byte
+	PSKMark     [16]byte
 	PeerScheme  uint16
 	OCSP        []byte
 	SCTs        [][]byte
@@ -82,7 +83,7 @@ type Out struct {
 }
 
 // version is the first byte of a State that was written.
-const version = 2
+const version = 3
 
 // maxText is the length of what is written and read, in bytes. What a connection can
 // hold at once, 512 KiB that wait to be read, as much, sealed in small records, that
@@ -115,7 +116,7 @@ type item struct {
 func (s *State) items() []item {
 	return []item{
 		flag(&s.Server), number(&s.Suite), number(&s.Group), text(&s.Name), text(&s.ALPN), flag(&s.Retried), flag(&s.Resumed), flag(&s.Early),
-		number(&s.PeerType), list(&s.PeerEntries), opaque(&s.PSKIdentity), number(&s.PeerScheme), opaque(&s.OCSP), list(&s.SCTs), fixed(s.Own[:]),
+		number(&s.PeerType), list(&s.PeerEntries), opaque(&s.PSKIdentity), fixed(s.PSKMark[:]), number(&s.PeerScheme), opaque(&s.OCSP), list(&s.SCTs), fixed(s.Own[:]),
 		number(&s.Started), number(&s.Authenticated), flag(&s.Confirmed), secret(&s.Exporter), secret(&s.Resumption), secret(&s.EarlyExporter),
 
 		flag(&s.In.Closed), secret(&s.In.Secret), number(&s.In.Generation), number(&s.In.Records), number(&s.In.Limit),

@@ -33,7 +33,7 @@ func TestState(t *testing.T) {
 	t.Parallel()
 	for _, edit := range []func(*State){
 		func(*State) {},
-		func(s *State) { s.PeerEntries, s.PSKIdentity = nil, []byte("psk") },
+		func(s *State) { s.PeerEntries, s.PSKIdentity, s.PSKMark = nil, []byte("psk"), [16]byte{1, 2} },
 		func(s *State) {
 			*s = State{Suite: suite.AES128GCM, Secret: volatile.New(32), Authenticated: time.Unix(0, 0), Issued: time.UnixMilli(0)}
 		},
@@ -48,7 +48,7 @@ func TestState(t *testing.T) {
 		if again := got.Marshal(); !bytes.Equal(again.Bytes(), text.Bytes()) {
 			t.Errorf("%x became %x", text.Bytes(), again.Bytes())
 		}
-		if got.ServerName != s.ServerName || !got.Issued.Equal(s.Issued) || !reflect.DeepEqual(got.PeerEntries, s.PeerEntries) || got.PeerScheme != s.PeerScheme || !bytes.Equal(got.OCSPResponse, s.OCSPResponse) || !reflect.DeepEqual(got.SCTs, s.SCTs) || got.Own != s.Own {
+		if got.ServerName != s.ServerName || !got.Issued.Equal(s.Issued) || !reflect.DeepEqual(got.PeerEntries, s.PeerEntries) || got.PeerScheme != s.PeerScheme || !bytes.Equal(got.OCSPResponse, s.OCSPResponse) || !reflect.DeepEqual(got.SCTs, s.SCTs) || got.Own != s.Own || got.PSKMark != s.PSKMark {
 			t.Errorf("%+v became %+v", s, got)
 		}
 		for n := range text.Len() {
@@ -96,8 +96,8 @@ func TestPeerOfState(t *testing.T) {
 	if p, err := s.Peer(); p != nil || err != nil {
 		t.Errorf("nobody became %v, %v", p, err)
 	}
-	s.PSKIdentity = []byte("x")
-	if p, err := s.Peer(); err != nil || string(p.PSKIdentity) != "x" {
+	s.PSKIdentity, s.PSKMark = []byte("x"), [16]byte{1}
+	if p, err := s.Peer(); err != nil || string(p.PSKIdentity) != "x" || p.PSKMark != s.PSKMark {
 		t.Errorf("%v, %v", p, err)
 	}
 }

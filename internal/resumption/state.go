@@ -35,6 +35,7 @@ type State struct {
 	PeerType    credential.Type
 	PeerEntries [][]byte
 	PSKIdentity []byte
+	PSKMark     [16]byte // of that key
 
 	// What came with it: the scheme of its signature, and what was stapled to its leaf.
 	PeerScheme   credential.Scheme
@@ -47,17 +48,18 @@ type State struct {
 	AgeAdd        uint32
 	MaxEarlyData  uint32
 
-	// A client's alone: the ticket, and the pin of the key that it showed to the
-	// server; zero if it showed none.
-	Ticket []byte
-	Own    [32]byte
+	Ticket []byte // a client's alone
+
+	// Own is the pin of the key that this side showed: a client, zero if it showed none,
+	// and a server that has to know.
+	Own [32]byte
 }
 
 // MaxLifetime is the longest life of a ticket (RFC 9846, Section 4.7.1).
 const MaxLifetime = 7 * 24 * time.Hour
 
 // version is the first byte of a State that was written.
-const version = 2
+const version = 3
 
 // What a State may hold: more than a peer can have shown.
 const (
@@ -80,7 +82,7 @@ func (s *State) Expired(now time.Time) bool {
 func (s *State) Peer() (*credential.Peer, error) {
 	switch {
 	case s.PSKIdentity != nil:
-		return &credential.Peer{PSKIdentity: s.PSKIdentity}, nil
+		return &credential.Peer{PSKIdentity: s.PSKIdentity, PSKMark: s.PSKMark}, nil
 	case len(s.PeerEntries) == 0:
 		return nil, nil
 	}
@@ -101,7 +103,7 @@ func (s *State) Wipe() {
 
 // Marshal writes the state; nil where it is larger than states are.
 func (s *State) Marshal() *volatile.Secret {
-	n := 128 + s.Secret.Len() + len(s.ServerName) + len(s.ALPN) + len(s.PSKIdentity) + len(s.OCSPResponse) + len(s.Ticket)
+	n := 160 + s.Secret.Len() + len(s.ServerName) + len(s.ALPN) + len(s.PSKIdentity) + len(s.OCSPResponse) + len(s.Ticket)
 	for _, entry := range slices.Concat(s.PeerEntries, s.SCTs) {
 		n += 3 + len(entry)
 	}
@@ -118,6 +120,7 @@ func (s *State) Marshal() *volatile.Secret {
 	b.AddUint8(uint8(s.PeerType))
 	list24(b, s.PeerEntries)
 	opaque16(b, s.PSKIdentity)
+	b.AddBytes(s.PSKMark[:])
 	b.AddUint16(uint16(s.PeerScheme))
 	list24(b, [][]byte{s.OCSPResponse})
 	list24(b, s.SCTs)
@@ -184,7 +187,7 @@ func Parse(text []byte) (*State, error) {
 		return nil, errState
 	}
 	state.PeerEntries, ok = readList24(&s)
-	if !ok || len(state.PeerEntries) > maxEntries || !s.ReadUint16LengthPrefixed(&pskIdentity) || !s.ReadUint16(&scheme) {
+	if !ok || len(state.PeerEntries) > maxEntries || !s.ReadUint16LengthPrefixed(&pskIdentity) || !s.CopyBytes(state.PSKMark[:]) || !s.ReadUint16(&scheme) {
 		return nil, errState
 	}
 	staple, okStaple = readList24(&s)

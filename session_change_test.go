@@ -1,0 +1,166 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+// TestTenantsByCallback is TestTenantsShareNoSessions where the servers have callbacks
+// that choose their certificates, or leave it at those that they hold.
+func TestTenantsByCallback(t *testing.T) {
+	t.Parallel()
+	for name, falls := range map[string]bool{"a callback that chooses": false, "a callback that falls back": true} {
+		r := newRig(t)
+		r.client.ServerName = ""
+		r.server.TicketKeys = nil
+		var tenants []*mayfly.Config
+		for _, host := range []string{"one", "two"} {
+			cert := testCertificate(t, host, r.clock.now().Add(time.Hour))
+			tenant := r.server.Clone()
+			tenant.Identity = nil
+			tenant.GetCertificate = func(context.Context, *mayfly.ClientHello) (*tls.Certificate, error) {
+				if falls {
+					return nil, nil
+				}
+				return &cert, nil
+			}
+			if falls {
+				tenant.Certificates = []tls.Certificate{cert}
+			}
+			if tenants = append(tenants, tenant); host == "one" {
+				r.client.Peers = mayfly.Pins(mayfly.PinOfCertificate(cert.Leaf).String())
+			}
+		}
+		var chosen atomic.Pointer[mayfly.Config]
+		chosen.Store(tenants[0])
+		r.server.GetConfig = func(context.Context, *mayfly.ClientHello) (*mayfly.Config, error) { return chosen.Load(), nil }
+		_, dial := r.listen(t)
+		for n := range 3 {
+			client, server, err := dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			mustBe(t, n > 0, client, server)
+		}
+		chosen.Store(tenants[1])
+		if conn, _, err := dial(); err == nil {
+			t.Errorf("%s: a client reached a server whose key it does not know, resumed: %v", name, conn.Peer().Resumed)
+		}
+		chosen.Store(tenants[0])
+		if conn, server, err := dial(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else {
+			mustBe(t, true, conn, server)
+		}
+	}
+}
+
+// TestSessionOfOldWays has a side come to refuse the way in which the other proved its key
+// in the first connection: it has to prove it again, in another.
+func TestSessionOfOldWays(t *testing.T) {
+	t.Parallel()
+	certs := func(t *testing.T, r *rig) {
+		for _, c := range []*mayfly.Config{r.client, r.server} {
+			cert, err := c.Identity.SelfSigned()
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.Identity, c.Credentials = nil, []mayfly.Credential{{Certificate: &cert}, {Identity: c.Identity}}
+			c.PeerKinds = []mayfly.PeerKind{mayfly.X509, mayfly.RawKey}
+		}
+	}
+	raw, other := []mayfly.PeerKind{mayfly.RawKey}, []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256}
+	for _, test := range []struct {
+		name    string
+		change  func(*rig)
+		resumed bool
+		refused bool // by the full handshake: there is no other way
+	}{
+		{"nothing", func(*rig) {}, true, false},
+		{"the server wants raw keys", func(r *rig) { r.server.PeerKinds = raw }, false, false},
+		{"the client wants raw keys", func(r *rig) { r.client.PeerKinds = raw }, false, false},
+		{"the server wants ECDSA", func(r *rig) { r.server.SignatureSchemes = other }, false, true},
+		{"the client wants ECDSA", func(r *rig) { r.client.SignatureSchemes = other }, false, true},
+		{"the server wants ECDSA or what there was", func(r *rig) {
+			r.server.SignatureSchemes = append(other, tls.Ed25519)
+		}, true, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			certs(t, r)
+			first, firstServer := r.connect(t)
+			if first.Peer().Kind != mayfly.X509 || firstServer.Peer().Kind != mayfly.X509 {
+				t.Fatalf("the peers are %v and %v", first.Peer().Kind, firstServer.Peer().Kind)
+			}
+			test.change(r)
+			client, server, clientErr, serverErr := r.try(t)
+			if test.refused {
+				if clientErr == nil && serverErr == nil {
+					t.Fatal("the peer was let in")
+				}
+				return
+			}
+			if err := errors.Join(clientErr, serverErr); err != nil {
+				t.Fatal(err)
+			}
+			mustBe(t, test.resumed, client, server)
+		})
+	}
+}
+
+// TestReplacedPresharedKey has another key come under the name of the one that a session
+// was made with: on either side the session is over, and a connection that was handed on
+// is refused.
+func TestReplacedPresharedKey(t *testing.T) {
+	t.Parallel()
+	of := func(secret byte, self, peer string) *mayfly.PresharedKey {
+		k, err := mayfly.NewPresharedKey("key", bytes.Repeat([]byte{secret, 2, 3, 4}, 8), self, peer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	for name, peers := range map[string]func(*mayfly.PresharedKey) mayfly.Peers{
+		"PSKs": func(k *mayfly.PresharedKey) mayfly.Peers { return mayfly.PSKs(k) },
+		"PSKLookup": func(k *mayfly.PresharedKey) mayfly.Peers {
+			return mayfly.PSKLookup(func(context.Context, mayfly.PSKOffer) (*mayfly.PresharedKey, error) { return k, nil })
+		},
+	} {
+		r := newRig(t)
+		r.client.Identity, r.server.Identity = nil, nil
+		r.client.Peers, r.server.Peers = mayfly.PSKs(of(1, "client", "server")), peers(of(1, "server", "client"))
+		r.connect(t)
+		c, live := r.connect(t)
+		mustBe(t, true, c, live)
+		r.server.Peers = peers(of(9, "server", "client"))
+		if _, _, clientErr, serverErr := r.try(t); clientErr == nil && serverErr == nil {
+			t.Errorf("%s: the server let a peer in by a session with a key that was replaced", name)
+		}
+		receiver, err := mayfly.NewReceiver()
+		if err != nil {
+			t.Fatal(err)
+		}
+		blob, raw, err := live.Detach(t.Context(), receiver.Offer())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := receiver.Attach(raw, blob, r.server); !errors.Is(err, mayfly.ErrPeerRefused) {
+			t.Errorf("%s: a connection by the key before was taken over: %v", name, err)
+		}
+		r.client.Peers = mayfly.PSKs(of(9, "client", "server")) // which refuses the server of the sessions
+		c, s := r.connect(t)
+		mustBe(t, false, c, s)
+	}
+}
