@@ -119,6 +119,12 @@ type Config struct {
 	// signatures inside certificates.
 	SignatureSchemes []tls.SignatureScheme
 
+	// Authorities are those by one of which a peer that has several certificates should
+	// show one: the DER of their distinguished names, at most 8 KiB in all (RFC 9846,
+	// Section 4.3.4). It is a wish, and Peers alone judges. Nil: a server names those of
+	// Roots, where every peer must have a certificate of one, and a client nobody.
+	Authorities [][]byte
+
 	// CertificateCompression are the algorithms by which messages with certificates are
 	// compressed (RFC 8879), in both directions, where the peer knows one of them too:
 	// of what is sent, the most wanted first. Nil: none is, and none is offered. Set it,
@@ -260,6 +266,7 @@ func (c *Config) Clone() *Config {
 	d.CurvePreferences = slices.Clone(c.CurvePreferences)
 	d.KeyShares = slices.Clone(c.KeyShares)
 	d.SignatureSchemes = slices.Clone(c.SignatureSchemes)
+	d.Authorities = slices.Clone(c.Authorities)
 	d.CertificateCompression = slices.Clone(c.CertificateCompression)
 	return &d
 }

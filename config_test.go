@@ -5,6 +5,7 @@
 package mayfly_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -347,6 +348,13 @@ func TestFromTLS(t *testing.T) {
 	}
 	if s := c.ConnectionState(); s.NegotiatedProtocol != "x" || len(s.PeerCertificates) != 1 || !s.HandshakeComplete {
 		t.Errorf("state %+v", s)
+	}
+	hinting, err := mayfly.ServerConfigFromTLS(&tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert, ClientCAs: ca.pool})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := hinting.Authorities; len(a) != 1 || !bytes.Equal(a[0], c.ConnectionState().PeerCertificates[0].RawIssuer) {
+		t.Errorf("the authorities are %x", a)
 	}
 	for field, config := range map[string]*tls.Config{
 		"InsecureSkipVerify":             {InsecureSkipVerify: true},

@@ -13,6 +13,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -96,10 +97,10 @@ func TestCredentials(t *testing.T) {
 		shown   []mayfly.Credential
 		kinds   kinds
 		schemes []tls.SignatureScheme
-		roots   *x509.CertPool // that a server names to a client
+		names   []tls.Certificate // whose issuers are named
 		want    mayfly.Pin
 		kind    mayfly.PeerKind
-		asks    bool   // a client alone can be asked so
+		asks    bool   // a client alone answers so
 		answers bool   // a server alone answers so
 		fails   string // the alert of the side that shows
 	}{
@@ -108,10 +109,13 @@ func TestCredentials(t *testing.T) {
 		{name: "in the order of the server that shows", answers: true, shown: []mayfly.Credential{chain(certA, 0), raw(p256)}, kinds: kinds{mayfly.RawKey, mayfly.X509}, want: pinA, kind: mayfly.X509},
 		{name: "by scheme", shown: []mayfly.Credential{raw(p256), raw(rsaKey), raw(ed)}, schemes: []tls.SignatureScheme{tls.Ed25519, tls.PSSWithSHA512}, want: rsaKey.Pin(), kind: mayfly.RawKey},
 		{name: "by its own schemes", shown: []mayfly.Credential{{Identity: rsaKey, SignatureSchemes: []tls.SignatureScheme{tls.PSSWithSHA256}}, raw(ed)}, schemes: []tls.SignatureScheme{tls.PSSWithSHA512, tls.Ed25519}, want: ed.Pin(), kind: mayfly.RawKey},
-		{name: "by issuer", asks: true, shown: []mayfly.Credential{chain(certA, mayfly.PreferIssuers), chain(certB, mayfly.RequireIssuers)}, roots: mustPool(t, certB), want: pinB, kind: mayfly.X509},
-		{name: "whatever the issuer", asks: true, shown: []mayfly.Credential{chain(certB, mayfly.IgnoreIssuers)}, roots: mustPool(t, certA), want: pinB, kind: mayfly.X509},
-		{name: "no issuer named", asks: true, shown: []mayfly.Credential{chain(certB, mayfly.RequireIssuers), chain(certA, mayfly.PreferIssuers)}, kinds: kinds{mayfly.X509}, want: pinA, kind: mayfly.X509},
-		{name: "no such issuer", asks: true, shown: []mayfly.Credential{chain(certB, mayfly.PreferIssuers)}, roots: mustPool(t, certA), fails: "handshake_failure"},
+		{name: "by issuer", shown: []mayfly.Credential{chain(certA, mayfly.PreferIssuers), chain(certB, mayfly.RequireIssuers)}, names: []tls.Certificate{certB}, want: pinB, kind: mayfly.X509},
+		{name: "by one of two issuers", shown: []mayfly.Credential{chain(certA, mayfly.PreferIssuers), chain(certB, mayfly.PreferIssuers)}, names: []tls.Certificate{testCertificate(t, "c.example", time.Now().Add(time.Hour)), certB}, want: pinB, kind: mayfly.X509},
+		{name: "whatever the issuer", shown: []mayfly.Credential{chain(certB, mayfly.IgnoreIssuers)}, names: []tls.Certificate{certA}, want: pinB, kind: mayfly.X509},
+		{name: "no issuer named", shown: []mayfly.Credential{chain(certB, mayfly.RequireIssuers), chain(certA, mayfly.PreferIssuers)}, kinds: kinds{mayfly.X509}, want: pinA, kind: mayfly.X509},
+		{name: "no such issuer", asks: true, shown: []mayfly.Credential{chain(certB, mayfly.PreferIssuers)}, names: []tls.Certificate{certA}, fails: "handshake_failure"},
+		{name: "a server shows something", answers: true, shown: []mayfly.Credential{chain(certB, mayfly.PreferIssuers)}, names: []tls.Certificate{certA}, want: pinB, kind: mayfly.X509},
+		{name: "not without its issuer", shown: []mayfly.Credential{chain(certB, mayfly.RequireIssuers)}, names: []tls.Certificate{certA}, fails: "handshake_failure"},
 		{name: "no such scheme", shown: []mayfly.Credential{raw(p256)}, schemes: []tls.SignatureScheme{tls.Ed25519}, fails: "handshake_failure"},
 	} {
 		other := identityOf(t, "")
@@ -121,6 +125,9 @@ func TestCredentials(t *testing.T) {
 			}
 			shows := &mayfly.Config{Credentials: test.shown, Peers: mayfly.Pins(other.Pin().String()), NeverAnonymous: !server}
 			sees := &mayfly.Config{Identity: other, PeerKinds: test.kinds, SignatureSchemes: test.schemes}
+			for _, cert := range test.names {
+				sees.Authorities = append(sees.Authorities, cert.Leaf.RawIssuer)
+			}
 			var seen, shown *mayfly.Conn
 			var seenErr, shownErr error
 			if server {
@@ -129,9 +136,6 @@ func TestCredentials(t *testing.T) {
 				seen, shown, seenErr, shownErr = shake(t, sees, shows)
 			} else {
 				sees.Peers = mayfly.AnyKey()
-				if test.roots != nil {
-					sees.Peers = mayfly.AnyOf(mayfly.Roots(test.roots), mayfly.AllOf(mayfly.Roots(test.roots), mayfly.AnyKey()))
-				}
 				shown, seen, shownErr, seenErr = shake(t, shows, sees)
 			}
 			_ = shown
@@ -141,7 +145,7 @@ func TestCredentials(t *testing.T) {
 				}
 				continue
 			}
-			if p := seen.Peer(); test.roots == nil && (seenErr != nil || p.Kind != test.kind || p.Pin != test.want) {
+			if p := seen.Peer(); seenErr != nil || p.Kind != test.kind || p.Pin != test.want {
 				t.Errorf("%s, server %v: %v, %v; %v, %v", test.name, server, p.Kind, p.Pin, seenErr, shownErr)
 			}
 		}
@@ -185,6 +189,8 @@ func TestCredentialsMisuse(t *testing.T) {
 		"each once":                           {Credentials: good, PeerKinds: []mayfly.PeerKind{mayfly.X509, mayfly.X509}},
 		"hold RawKey and X509":                {Credentials: good, OwnKinds: []mayfly.PeerKind{mayfly.PSK}},
 		"leave it nil":                        {Credentials: good, OwnKinds: []mayfly.PeerKind{}},
+		"DER of distinguished names":          {Credentials: good, Authorities: [][]byte{[]byte("an authority")}},
+		"8 KiB at most":                       {Credentials: good, Authorities: slices.Repeat([][]byte{cert.Leaf.RawIssuer}, 1000)},
 		"PeerKinds has none":                  {Credentials: good, PeerKinds: []mayfly.PeerKind{mayfly.RawKey}, Peers: mayfly.Roots(mustPool(t, cert)), ServerName: "a"},
 	} {
 		if config.Peers == nil {

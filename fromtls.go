@@ -19,7 +19,7 @@ import (
 //
 // ClientAuth becomes Peers: NoClientCert is NoClientAuth(),
 // RequireAndVerifyClientCert is Roots(ClientCAs), RequireAnyClientCert is
-// AnyKey(). The two kinds that verify a certificate only if there is one are
+// AnyKey(), with the names of ClientCAs as Authorities. The two kinds that verify a certificate only if there is one are
 // refused.
 func ServerConfigFromTLS(t *tls.Config) (*Config, error) {
 	if t == nil {
@@ -44,6 +44,9 @@ func ServerConfigFromTLS(t *tls.Config) (*Config, error) {
 		c.Peers = NoClientAuth()
 	case tls.RequireAnyClientCert:
 		c.Peers = AnyKey()
+		if t.ClientCAs != nil {
+			c.Authorities = authorityNames(t.ClientCAs)
+		}
 	case tls.RequireAndVerifyClientCert:
 		c.Peers = Roots(t.ClientCAs)
 	default:

@@ -9,6 +9,8 @@ import (
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"slices"
 	"strconv"
@@ -185,6 +187,21 @@ func authorityNames(pool *x509.CertPool) [][]byte {
 		names = append(names, name)
 	}
 	return names
+}
+
+// fitsAuthorities reports whether a message can hold the names, and each is one.
+func fitsAuthorities(names [][]byte) bool {
+	total := 0
+	for _, name := range names {
+		var rdn pkix.RDNSequence
+		if rest, err := asn1.Unmarshal(name, &rdn); err != nil || len(rest) > 0 || len(rdn) == 0 {
+			return false
+		}
+		if total += len(name) + 2; total > maxAuthorities {
+			return false
+		}
+	}
+	return true
 }
 
 func (r *roots) validate(server bool, facts configFacts) error {

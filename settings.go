@@ -183,6 +183,9 @@ func (s *settings) checkNumbers() error {
 	if s.MaxLifetime < 0 {
 		return configError("MaxLifetime cannot be negative: leave it zero for no limit")
 	}
+	if !fitsAuthorities(s.Authorities) {
+		return configError("Authorities: DER of distinguished names, none of them empty, and 8 KiB at most in all")
+	}
 	for _, p := range s.NextProtos {
 		if p == "" || len(p) > 255 {
 			return configError("NextProtos: a protocol's name has from 1 to 255 bytes")

@@ -91,7 +91,8 @@ func (i *introduction) config() *handshake.Config {
 	if s.peers != nil {
 		config.RequestPeer, config.RequirePeer, config.PeerTypes = s.peers.requirement(s.server)
 		config.PeerTypes = s.wantedTypes(config.PeerTypes)
-		if s.server {
+		config.Authorities = s.Authorities
+		if s.server && s.Authorities == nil {
 			config.Authorities = s.peers.authorities()
 		}
 	}
