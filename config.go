@@ -122,7 +122,8 @@ type Config struct {
 	// Authorities are those by one of which a peer that has several certificates should
 	// show one: the DER of their distinguished names, at most 8 KiB in all (RFC 9846,
 	// Section 4.3.4). It is a wish, and Peers alone judges. Nil: a server names those of
-	// Roots, where every peer must have a certificate of one, and a client nobody.
+	// Roots, where every peer must have a certificate of one, and a client nobody. Empty,
+	// and not nil: nobody.
 	Authorities [][]byte
 
 	// CertificateCompression are the algorithms by which messages with certificates are

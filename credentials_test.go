@@ -5,6 +5,7 @@
 package mayfly_test
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -12,7 +13,9 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"math/big"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -241,5 +244,46 @@ func TestKeyUsage(t *testing.T) {
 				t.Errorf("%b: %v", usage, err)
 			}
 		}
+	}
+}
+
+// TestAuthoritiesNamed shows crypto/tls whose certificates a server asks for.
+func TestAuthoritiesNamed(t *testing.T) {
+	t.Parallel()
+	cert, one, two := testCertificate(t, "db.example", time.Now().Add(time.Hour)), newAuthority(t).cert, newAuthority(t).cert
+	pool := x509.NewCertPool()
+	pool.AddCert(one)
+	for _, test := range []struct {
+		name        string
+		authorities [][]byte
+		peers       mayfly.Peers
+		want        [][]byte
+	}{
+		{"those of Roots", nil, mayfly.Roots(pool), [][]byte{one.RawSubject}},
+		{"others than those of Roots", [][]byte{two.RawSubject, one.RawIssuer}, mayfly.Roots(pool), [][]byte{two.RawSubject, one.RawIssuer}},
+		{"nobody's", [][]byte{}, mayfly.Roots(pool), nil},
+		{"without Roots", [][]byte{two.RawSubject}, mayfly.AnyKey(), [][]byte{two.RawSubject}},
+		{"no wish", nil, mayfly.AnyKey(), nil},
+	} {
+		a, b := net.Pipe()
+		server := mayfly.Server(b, &mayfly.Config{Certificates: []tls.Certificate{cert}, Peers: test.peers, Authorities: test.authorities})
+		done := make(chan error, 1)
+		go func() { done <- server.Handshake() }()
+		asked := false
+		_ = tls.Client(a, &tls.Config{ // refused: it shows nothing
+			InsecureSkipVerify: true,
+			GetClientCertificate: func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+				asked = true
+				if !slices.EqualFunc(r.AcceptableCAs, test.want, bytes.Equal) {
+					t.Errorf("%s: %q", test.name, r.AcceptableCAs)
+				}
+				return nil, errors.New("that was all")
+			},
+		}).Handshake()
+		_ = a.Close()
+		if err := <-done; err == nil || !asked {
+			t.Errorf("%s: %v, asked: %v", test.name, err, asked)
+		}
+		_ = server.Close()
 	}
 }

@@ -91,9 +91,12 @@ func (i *introduction) config() *handshake.Config {
 	if s.peers != nil {
 		config.RequestPeer, config.RequirePeer, config.PeerTypes = s.peers.requirement(s.server)
 		config.PeerTypes = s.wantedTypes(config.PeerTypes)
-		config.Authorities = s.Authorities
-		if s.server && s.Authorities == nil {
-			config.Authorities = s.peers.authorities()
+		names := s.Authorities
+		if s.server && names == nil {
+			names = s.peers.authorities()
+		}
+		if len(names) > 0 { // the extension cannot be empty: RFC 9846, Section 4.3.4
+			config.Authorities = names
 		}
 	}
 	config.JudgePSK = i.judgePSK

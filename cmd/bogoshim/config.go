@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"time"
@@ -189,14 +190,23 @@ func (c *connection) clientCertificate(list []mayfly.Credential) func(context.Co
 func (c *connection) serverConfig(config *mayfly.Config, psks []*mayfly.PresharedKey) (*mayfly.Config, error) {
 	f := c.flags
 	config.TicketKeys, config.NoGreeting = c.shim.ring, true
+	if f.useTicketCallback {
+		config.TicketKeys = &c.ticketCallback
+	}
+	if f.renewTicket && c.resume {
+		if err := c.shim.renewKeys(); err != nil {
+			return nil, err
+		}
+	}
 	config.GREASE = true // the tests suppose it of every server
-	if f.noTicket || f.skipTicket {
+	if f.noTicket {
 		config.Tickets.Count = -1
 	}
 	if f.enableEarlyData {
 		config.MaxEarlyData, config.Replay = maxEarlyData, c.shim.replay
 		config.MaxTicketAgeSkew = time.Minute // as the tests have it
 	}
+	config.Authorities = f.clientCAs
 	anybody := mayfly.AllOf(mayfly.AnyKey(), mayfly.Verify(c.verify))
 	switch {
 	case f.requireAnyClientCertificate:
@@ -258,7 +268,8 @@ func (c *connection) chooseConfig(config *mayfly.Config) func(context.Context, *
 // verify judges a peer. One that is resumed was judged before: the tests say whether
 // it is to be judged again. Where they reject early data, all that follows the offer
 // of the session is of what they call the retry. Who does not insist on a peer goes on
-// with one that is refused.
+// with one that is refused. The certificate that is trusted is that of the connections
+// before a retry.
 func (c *connection) verify(_ context.Context, p mayfly.Peer) error {
 	f := c.flags
 	if c.retry != nil && (c.judged > 0 || !p.Resumed) {
@@ -273,7 +284,31 @@ func (c *connection) verify(_ context.Context, p mayfly.Peer) error {
 	if f.verifyFail && insists {
 		return f.refusal()
 	}
+	if f.trustCert != "" && f != c.retry && p.Kind == mayfly.X509 {
+		return f.checkTrust(p.Certificates)
+	}
 	return nil
+}
+
+// checkTrust wants a chain to the certificate that the test trusts.
+func (f *flags) checkTrust(chain []*x509.Certificate) error {
+	trusted, err := readPEM(f.trustCert, "CERTIFICATE")
+	if err != nil {
+		return err
+	}
+	roots, others := x509.NewCertPool(), x509.NewCertPool()
+	for _, der := range trusted {
+		root, err := x509.ParseCertificate(der)
+		if err != nil {
+			return err
+		}
+		roots.AddCert(root)
+	}
+	for _, cert := range chain[1:] {
+		others.AddCert(cert)
+	}
+	_, err = chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: others, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	return err
 }
 
 // refusal is how the tests want a peer to be refused, by the one or the other kind of

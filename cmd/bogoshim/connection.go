@@ -35,20 +35,22 @@ type connection struct {
 	secrets   secrets
 
 	// What was found out.
-	hello        *mayfly.ClientHello
-	request      *mayfly.CertificateRequest
-	judged       int
-	selected     atomic.Int32
-	pskNumbers   map[string]int // credentials by the identity of their key
-	earlyOffered atomic.Bool
-	earlyWritten int // bytes of the initial write that went out as early data
-	checked      bool
+	hello          *mayfly.ClientHello
+	request        *mayfly.CertificateRequest
+	judged         int
+	selected       atomic.Int32
+	pskNumbers     map[string]int // credentials by the identity of their key
+	ticketCallback ticketCallback
+	earlyOffered   atomic.Bool
+	earlyWritten   int // bytes of the initial write that went out as early data
+	checked        bool
 }
 
 // run dials, shakes hands, talks, and looks at what came of it.
 func (c *connection) run() (err error) {
 	c.selected.Store(-1)
 	c.store = newSessionStore(c.shim.session)
+	c.ticketCallback = ticketCallback{ring: c.shim.ring, skips: c.flags.skipTicket}
 	config, err := c.config()
 	if err != nil {
 		return err
@@ -119,6 +121,9 @@ func (c *connection) check() error {
 		if err := c.conn.Handshake(); err != nil {
 			return fmt.Errorf("bogoshim: a handshake that is done fails: %w", err)
 		}
+	}
+	if c.flags.server && c.flags.useTicketCallback && c.ticketCallback.asked == 0 {
+		return unexpected("the callback for tickets", "silent", "asked")
 	}
 	f := c.facts()
 	if c.retry != nil {

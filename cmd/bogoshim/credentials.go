@@ -5,6 +5,7 @@
 package main
 
 import (
+	"context"
 	"crypto"
 	"crypto/tls"
 	"crypto/x509"
@@ -75,7 +76,11 @@ func (c *connection) installOne(config *mayfly.Config, cred *credential, number 
 	if err != nil {
 		return err
 	}
-	if c.flags.useOCSPCallback && c.flags.declineOCSPCallback {
+	if f := c.flags; f.useOCSPCallback && f.setOCSPInCallback {
+		stapled := *cert
+		config.GetCertificate = func(context.Context, *mayfly.ClientHello) (*tls.Certificate, error) { return &stapled, nil }
+		cert.OCSPStaple = nil
+	} else if f.useOCSPCallback && f.declineOCSPCallback {
 		cert.OCSPStaple = nil
 	}
 	issuers := mayfly.IgnoreIssuers

@@ -6,7 +6,9 @@ package main
 
 import (
 	"crypto"
+	"crypto/tls"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strconv"
@@ -34,7 +36,6 @@ type flags struct {
 	server                   bool
 	defaultCredential        credential
 	credentials              []credential
-	useEarlyCallback         bool
 	useOldClientCertCallback bool
 	failEarlyCallback        bool
 	failCertCallback         bool
@@ -52,7 +53,7 @@ type flags struct {
 	verifyFail                  bool
 	useCustomVerifyCallback     bool
 	reverifyOnResume            bool
-	useClientCAList             string
+	clientCAs                   [][]byte
 	verifyPrefs                 []int
 	acceptedPeerCertTypes       []int
 	enableOCSPStapling          bool
@@ -61,22 +62,17 @@ type flags struct {
 	installCompression          int
 
 	// What it negotiates.
-	minVersion, maxVersion        int
-	noTLS1, noTLS11, noTLS12      bool
+	maxVersion                    int
 	curves                        []int
-	cipher                        string
 	keyShares                     []int
 	noKeyShares                   bool
 	serverGroupsHint              []int
-	serverPreference              bool
 	advertiseALPN, selectALPN     string
 	selectEmptyALPN               bool
 	declineALPN, rejectALPN       bool
-	selectNextProto               string
 	enableGREASE, enableECHGREASE bool
 	noTicket                      bool
-	useTicketCallback             bool
-	useTicketAEADCallback         bool
+	useTicketCallback             bool // of either kind
 	renewTicket, skipTicket       bool
 	enableEarlyData               bool
 	resumptionDelay               int
@@ -98,7 +94,6 @@ type flags struct {
 	exportKeyingMaterial    int
 	exportLabel             string
 	exportContext           string
-	useExportContext        bool
 	exportTrafficSecrets    bool
 
 	expect expectations
@@ -134,6 +129,10 @@ func parseFlags(args []string) (*flagSets, error) {
 	known := options()
 	for len(args) > 0 {
 		targets, name := all.targets(args[0])
+		if givens[name] != "" {
+			args = args[1:]
+			continue
+		}
 		opt, ok := known[name]
 		if !ok {
 			return nil, fmt.Errorf("%w: the flag %s", errUnimplemented, name)
@@ -190,6 +189,24 @@ func numbers(field func(*flags) *[]int) option {
 	}}
 }
 
+// names are in hex, with commas between them; there may be none.
+func names(field func(*flags) *[][]byte) option {
+	return option{true, func(f *flags, arg string) error {
+		*field(f) = [][]byte{}
+		if arg == "<EMPTY>" {
+			return nil
+		}
+		for name := range strings.SplitSeq(arg, ",") {
+			der, err := hex.DecodeString(name)
+			if err != nil {
+				return err
+			}
+			*field(f) = append(*field(f), der)
+		}
+		return nil
+	}}
+}
+
 func encoded(field func(*flags) *[]byte) option {
 	return option{true, func(f *flags, arg string) (err error) {
 		*field(f), err = base64.StdEncoding.DecodeString(arg)
@@ -202,6 +219,16 @@ func optional[T any](field func(*flags) **T, read func(string) (T, error)) optio
 		v, err := read(arg)
 		*field(f) = &v
 		return err
+	}}
+}
+
+// atMost13 takes a lowest version that mayfly, which speaks TLS 1.3 alone, can keep to.
+func atMost13() option {
+	return option{true, func(_ *flags, arg string) error {
+		if version, err := strconv.Atoi(arg); err != nil || version > tls.VersionTLS13 {
+			return fmt.Errorf("%w: a version above TLS 1.3", errUnimplemented)
+		}
+		return nil
 	}}
 }
 

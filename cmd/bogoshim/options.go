@@ -9,6 +9,16 @@ import (
 	"strconv"
 )
 
+// givens are flags that ask for what mayfly never does otherwise, and why.
+var givens = map[string]string{
+	"no-tls1":            "it speaks TLS 1.3 alone",
+	"no-tls11":           "it speaks TLS 1.3 alone",
+	"no-tls12":           "it speaks TLS 1.3 alone",
+	"use-early-callback": "the shim's servers always decide in GetConfig, which sees the ClientHello first",
+	"server-preference":  "a server always goes by its own order of groups",
+	"use-export-context": "an empty context and none are the same: RFC 9846, Section 7.5",
+}
+
 // options are the flags that are implemented.
 func options() map[string]option {
 	return map[string]option{
@@ -35,7 +45,6 @@ func options() map[string]option {
 		"psk-importer-context":         encoded(func(f *flags) *[]byte { return &f.present().pskContext }),
 		"psk-importer-sha256":          option{set: func(f *flags, _ string) error { f.present().pskHash = crypto.SHA256; return nil }},
 		"psk-importer-sha384":          option{set: func(f *flags, _ string) error { f.present().pskHash = crypto.SHA384; return nil }},
-		"use-early-callback":           boolean(func(f *flags) *bool { return &f.useEarlyCallback }),
 		"use-old-client-cert-callback": boolean(func(f *flags) *bool { return &f.useOldClientCertCallback }),
 		"fail-early-callback":          boolean(func(f *flags) *bool { return &f.failEarlyCallback }),
 		"fail-cert-callback":           boolean(func(f *flags) *bool { return &f.failCertCallback }),
@@ -52,7 +61,7 @@ func options() map[string]option {
 		"verify-fail":                      boolean(func(f *flags) *bool { return &f.verifyFail }),
 		"use-custom-verify-callback":       boolean(func(f *flags) *bool { return &f.useCustomVerifyCallback }),
 		"reverify-on-resume":               boolean(func(f *flags) *bool { return &f.reverifyOnResume }),
-		"use-client-ca-list":               text(func(f *flags) *string { return &f.useClientCAList }),
+		"use-client-ca-list":               names(func(f *flags) *[][]byte { return &f.clientCAs }),
 		"verify-prefs":                     numbers(func(f *flags) *[]int { return &f.verifyPrefs }),
 		"accepted-peer-cert-types":         numbers(func(f *flags) *[]int { return &f.acceptedPeerCertTypes }),
 		"available-client-cert-types":      numbers(func(f *flags) *[]int { return &f.availableClientCertTypes }),
@@ -62,17 +71,12 @@ func options() map[string]option {
 		"install-one-cert-compression-alg": number(func(f *flags) *int { return &f.installCompression }),
 
 		// What it negotiates.
-		"min-version":                  number(func(f *flags) *int { return &f.minVersion }),
+		"min-version":                  atMost13(),
 		"max-version":                  number(func(f *flags) *int { return &f.maxVersion }),
-		"no-tls1":                      boolean(func(f *flags) *bool { return &f.noTLS1 }),
-		"no-tls11":                     boolean(func(f *flags) *bool { return &f.noTLS11 }),
-		"no-tls12":                     boolean(func(f *flags) *bool { return &f.noTLS12 }),
 		"curves":                       numbers(func(f *flags) *[]int { return &f.curves }),
 		"key-shares":                   numbers(func(f *flags) *[]int { return &f.keyShares }),
 		"no-key-shares":                boolean(func(f *flags) *bool { return &f.noKeyShares }),
 		"server-supported-groups-hint": numbers(func(f *flags) *[]int { return &f.serverGroupsHint }),
-		"cipher":                       text(func(f *flags) *string { return &f.cipher }),
-		"server-preference":            boolean(func(f *flags) *bool { return &f.serverPreference }),
 		"advertise-alpn":               text(func(f *flags) *string { return &f.advertiseALPN }),
 		"select-alpn":                  text(func(f *flags) *string { return &f.selectALPN }),
 		"select-empty-alpn":            boolean(func(f *flags) *bool { return &f.selectEmptyALPN }),
@@ -80,10 +84,9 @@ func options() map[string]option {
 		"enable-ech-grease":            boolean(func(f *flags) *bool { return &f.enableECHGREASE }),
 		"decline-alpn":                 boolean(func(f *flags) *bool { return &f.declineALPN }),
 		"reject-alpn":                  boolean(func(f *flags) *bool { return &f.rejectALPN }),
-		"select-next-proto":            text(func(f *flags) *string { return &f.selectNextProto }),
 		"no-ticket":                    boolean(func(f *flags) *bool { return &f.noTicket }),
 		"use-ticket-callback":          boolean(func(f *flags) *bool { return &f.useTicketCallback }),
-		"use-ticket-aead-callback":     boolean(func(f *flags) *bool { return &f.useTicketAEADCallback }),
+		"use-ticket-aead-callback":     boolean(func(f *flags) *bool { return &f.useTicketCallback }),
 		"renew-ticket":                 boolean(func(f *flags) *bool { return &f.renewTicket }),
 		"skip-ticket":                  boolean(func(f *flags) *bool { return &f.skipTicket }),
 		"enable-early-data":            boolean(func(f *flags) *bool { return &f.enableEarlyData }),
@@ -106,7 +109,6 @@ func options() map[string]option {
 		"export-keying-material":     number(func(f *flags) *int { return &f.exportKeyingMaterial }),
 		"export-label":               text(func(f *flags) *string { return &f.exportLabel }),
 		"export-context":             text(func(f *flags) *string { return &f.exportContext }),
-		"use-export-context":         boolean(func(f *flags) *bool { return &f.useExportContext }),
 		"export-traffic-secrets":     boolean(func(f *flags) *bool { return &f.exportTrafficSecrets }),
 
 		// What it must find out.

@@ -188,13 +188,18 @@ type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-func mustPool(t *testing.T, c certificate) *x509.CertPool {
+func mustLeaf(t *testing.T, c certificate) *x509.Certificate {
 	t.Helper()
 	leaf, err := x509.ParseCertificate(c.Certificate.Certificate[0])
 	if err != nil {
 		t.Fatal(err)
 	}
+	return leaf
+}
+
+func mustPool(t *testing.T, c certificate) *x509.CertPool {
+	t.Helper()
 	pool := x509.NewCertPool()
-	pool.AddCert(leaf)
+	pool.AddCert(mustLeaf(t, c))
 	return pool
 }

@@ -54,6 +54,31 @@ func (s *shim) run() error {
 	return nil
 }
 
+// renewKeys puts a new key for tickets before the others.
+func (s *shim) renewKeys() error {
+	keys, err := s.ring.Keys(context.Background())
+	if err != nil {
+		return err
+	}
+	s.ring.Set(append([]*mayfly.SealingKey{mayfly.GenerateSealingKey()}, keys...)...)
+	return nil
+}
+
+// A ticketCallback notes that it was asked for the keys of tickets. One that skips has
+// none.
+type ticketCallback struct {
+	ring  *mayfly.TicketRing
+	skips bool
+	asked int // by the one handshake of its connection
+}
+
+func (t *ticketCallback) Keys(ctx context.Context) ([]*mayfly.SealingKey, error) {
+	if t.asked++; t.skips {
+		return nil, nil
+	}
+	return t.ring.Keys(ctx)
+}
+
 // A clock stands still but when it is told to advance.
 type clock struct {
 	mu  sync.Mutex
