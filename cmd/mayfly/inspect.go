@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -54,15 +53,15 @@ refused the client.`,
   mayfly inspect db:7000 --peer sha256//9fQ…= --key node.key --rekeys 3`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkAddress(args[0], true); err != nil {
+				return err
+			}
 			config, roots, err := o.inspection()
 			if err != nil {
 				return err
 			}
 			if rekeys < 0 || rekeys > 16 {
 				return errors.New("--rekeys is from 0 to 16")
-			}
-			if _, _, err := net.SplitHostPort(args[0]); err != nil {
-				return err
 			}
 			report, err := inspect.Run(cmd.Context(), &inspect.Options{Addr: args[0], Config: config, Roots: roots, Rekeys: rekeys, Reveal: reveal})
 			if err != nil {
@@ -106,13 +105,8 @@ func (o *options) inspection() (*mayfly.Config, *x509.CertPool, error) {
 	if o.ca == "" {
 		return config, nil, nil
 	}
-	b, err := os.ReadFile(o.ca)
-	if err != nil {
-		return nil, nil, err
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM(b)
-	return config, roots, nil
+	roots, err := authorities(o.ca)
+	return config, roots, err
 }
 
 func writePage(name string, report *inspect.Report) (err error) {

@@ -21,7 +21,6 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -50,7 +49,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	if err != nil && ctx.Err() != nil {
+	if _, told := errors.AsType[cutConnections](err); err != nil && ctx.Err() != nil && !told {
 		err = connectionError{errors.New("interrupted")}
 	}
 	if err != nil {
@@ -77,13 +76,14 @@ used; 3 one side refused the other. Errors go to standard error, one sentence ea
 completion writes a script for bash, zsh, fish or PowerShell.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(keygenCommand(), pinCommand(), recipientCommand(), sealCommand(), openCommand(), listenCommand(), dialCommand(), sendCommand(), recvCommand(), sessionCommand(), tunnelCommand(), inspectCommand(), demoCommand(), demoClientCommand())
 	root.AddCommand(generators()...)
+	root.InitDefaultCompletionCmd()
 	complete(root)
+	explain(root)
+	explainHelp(root)
 	return root
 }
 
@@ -129,13 +129,4 @@ func isRefusal(err error) bool {
 		return true
 	}
 	return false
-}
-
-// sentence is err without the name of the package.
-func sentence(err error) string {
-	s := err.Error()
-	for _, name := range []string{"mayfly: ", "message: ", "transfer: "} {
-		s = strings.TrimPrefix(s, name)
-	}
-	return s
 }

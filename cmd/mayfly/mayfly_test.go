@@ -430,15 +430,46 @@ func TestUsage(t *testing.T) {
 		{"no such file", exitUsage, []string{"dial", "--peers", "/nonexistent/peers", "--name", "x", "127.0.0.1:1"}},
 		{"no such file", exitUsage, []string{"listen", "--key", key, "--peers", "/nonexistent/peers", "127.0.0.1:0"}},
 		{"no such file", exitUsage, []string{"dial", "--key", "/nonexistent/key", "--peer", pin, "127.0.0.1:1"}},
-		{"unknown flag", exitUsage, []string{"dial", "--nonsense"}},
-		{"unknown command", exitUsage, []string{"nonsense"}},
+		{"unknown flag: --nonsense: see mayfly dial --help", exitUsage, []string{"dial", "--nonsense"}},
+		{`unknown command "nonsense": see mayfly --help`, exitUsage, []string{"nonsense"}},
+		{`unknown command "dail" (dial, perhaps)`, exitUsage, []string{"dail"}},
+		{`unknown command "dail" (dial, perhaps)`, exitUsage, []string{"help", "dail"}},
+		{"see mayfly completion --help", exitUsage, []string{"completion", "ksh"}},
+		{"dial takes ADDR, and was given nothing: see mayfly dial --help", exitUsage, []string{"dial"}},
+		{`send takes ADDR FILE..., and was given "db:1": see mayfly send --help`, exitUsage, []string{"send", "db:1"}},
+		{`keygen takes no arguments, and was given "a.key": see mayfly keygen --help`, exitUsage, []string{"keygen", "a.key"}},
+		{"--max-bytes takes a whole number, and not \"x\"", exitUsage, []string{"recv", "--max-bytes", "x", ":0"}},
+		{"--max-bytes is below zero", exitUsage, []string{"recv", "--max-bytes", "-1", ":0"}},
+		{"--retries is below zero", exitUsage, []string{"send", "--retries", "-1", "db:1", key}},
+		{"the same name", exitUsage, []string{"send", "--peer", pin, "db:1", key, key}},
+		{`"7000" is no address to listen on: say host:port, or :port`, exitUsage, []string{"listen", "7000"}},
+		{`"db" is no address to dial: say host:port`, exitUsage, []string{"dial", "db"}},
+		{`":7000" is no address to dial: say host:port`, exitUsage, []string{"inspect", ":7000"}},
+		{"number of a port", exitUsage, []string{"send", "db:70000", key}},
+		{"number of a port", exitUsage, []string{"recv", "db:"}},
+		{`--peer: "zzz" is no pin`, exitUsage, []string{"dial", "--peer", pin, "--peer", "zzz", "127.0.0.1:1"}},
+		{"the certificate " + key + " with the key mayfly_test.go", exitUsage, []string{"dial", "--cert", key, "--cert-key", "mayfly_test.go", "127.0.0.1:1"}},
+		{"--ca: mayfly_test.go holds no certificate", exitUsage, []string{"dial", "--ca", "mayfly_test.go", "127.0.0.1:1"}},
+		{"--alpn: the name of a protocol", exitUsage, []string{"dial", "--peer", pin, "--alpn", "h2,", "127.0.0.1:1"}},
+		{"--identity and --cert do not go together", exitUsage, []string{"seal", "-r", "x", "-i", key, "--cert", "x"}},
+		{"--cert and --cert-key go together", exitUsage, []string{"seal", "-r", "x", "--cert", "x"}},
+		{"--from and --ca do not go together", exitUsage, []string{"open", "-i", key, "--from", "any", "--ca", "x"}},
 		{"not a PEM file", exitUsage, []string{"pin", "mayfly_test.go"}},
 		{"refused", exitFailed, []string{"dial", "--peer", pin, "127.0.0.1:1"}},
 	} {
 		_, errs, code := runMayfly(t, test.args...)
-		if code != test.code || !strings.Contains(errs, test.says) || !strings.HasPrefix(errs, "mayfly: ") {
+		if code != test.code || !strings.Contains(errs, test.says) || !strings.HasPrefix(errs, "mayfly: ") || strings.Count(errs, "\n") != 1 {
 			t.Errorf("%v: %d, %s", test.args, code, errs)
 		}
+	}
+}
+
+// TestSentence shows that an error is one line, without what a terminal would obey.
+func TestSentence(t *testing.T) {
+	t.Parallel()
+	err := errors.Join(errors.New("mayfly: a name: \x1b[31m\xff…"), errors.New("and\tmore"))
+	if s := sentence(err); s != "a name: \ufffd[31m\ufffd…; and\ufffdmore" {
+		t.Errorf("%q", s)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -29,6 +30,9 @@ away, and waiting goes on. The address is printed on standard error.`,
 		Example: "  mayfly listen --key node.key --peer sha256//x3T…= :7000 > file",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkAddress(args[0], false); err != nil {
+				return err
+			}
 			config, err := o.config(true)
 			if err != nil {
 				return err
@@ -64,7 +68,7 @@ away, and waiting goes on. The address is printed on standard error.`,
 // waitOn starts a Listener, which ends with the command, and says where it is.
 func waitOn(cmd *cobra.Command, addr string, config *mayfly.Config) (*mayfly.Listener, error) {
 	ln, err := mayfly.Listen("tcp", addr, config)
-	if _, ok := errors.AsType[*os.SyscallError](err); ok {
+	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return nil, connectionError{err} // the address is taken, say
 	}
 	if err != nil {
@@ -104,6 +108,9 @@ the session command.`,
 		Example: "  mayfly dial --key node.key --peer sha256//9fQ…= db:7000 < file",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkAddress(args[0], true); err != nil {
+				return err
+			}
 			config, err := o.config(false)
 			if err != nil {
 				return err

@@ -7,17 +7,14 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/mayfly-tls/mayfly"
 	"github.com/mayfly-tls/mayfly/message"
 )
 
@@ -48,7 +45,6 @@ authentic or not signed; 2 the command line or a key file cannot be used.`,
 	f.StringArrayVar(&o.from, "from", nil, "the `pin` of a signer to accept, or any, which says who it was; may be repeated")
 	f.StringVar(&o.ca, "ca", "", "accept signers with a certificate of the authorities in this PEM `file`")
 	f.Int64Var(&o.spool, "spool", 0, "the most `MiB` to keep of a message that cannot be read twice (0: no limit)")
-	cmd.MarkFlagsMutuallyExclusive("from", "ca")
 	return cmd
 }
 
@@ -64,6 +60,9 @@ const ageIntro = "age-encryption.org/v1\n"
 func (o *openOptions) run(cmd *cobra.Command, file string) error {
 	if o.key == "" {
 		return errors.New("say with which key: -i KEY")
+	}
+	if err := apart(cmd.Flags(), "from", "ca"); err != nil {
+		return err
 	}
 	key, err := message.LoadKey(o.key)
 	if err != nil {
@@ -124,13 +123,9 @@ func (o *openOptions) run(cmd *cobra.Command, file string) error {
 // accept makes the judge of signatures of the flags, nil if there is none.
 func (o *openOptions) accept() (func(*message.Signature) error, error) {
 	if o.ca != "" {
-		b, err := os.ReadFile(o.ca)
+		pool, err := authorities(o.ca)
 		if err != nil {
 			return nil, err
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(b) {
-			return nil, fmt.Errorf("%s holds no certificate", o.ca)
 		}
 		return message.SignedUnder(pool, time.Now()), nil
 	}
@@ -140,13 +135,9 @@ func (o *openOptions) accept() (func(*message.Signature) error, error) {
 	case o.anybody():
 		return func(*message.Signature) error { return nil }, nil
 	}
-	var pins []mayfly.Pin
-	for _, s := range o.from {
-		pin, err := mayfly.ParsePin(s)
-		if err != nil {
-			return nil, err
-		}
-		pins = append(pins, pin)
+	pins, err := parsePins("from", o.from)
+	if err != nil {
+		return nil, err
 	}
 	return message.SignedBy(pins...), nil
 }

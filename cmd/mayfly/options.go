@@ -45,7 +45,7 @@ func (o *options) register(f *pflag.FlagSet, server bool) {
 	}
 }
 
-// registerTrace is for commands of one connection.
+// registerTrace is for commands that do not log.
 func (o *options) registerTrace(f *pflag.FlagSet) {
 	f.BoolVar(&o.trace, "trace", false, "say on standard error what happens")
 }
@@ -64,11 +64,14 @@ func (o *options) config(server bool) (*mayfly.Config, error) {
 		return nil, errors.New("--cert and --cert-key go together")
 	}
 	if o.cert != "" {
-		cert, err := tls.LoadX509KeyPair(o.cert, o.certKey)
+		cert, err := loadCertificate(o.cert, o.certKey)
 		if err != nil {
 			return nil, err
 		}
 		config.Certificates = []tls.Certificate{cert}
+	}
+	if slices.ContainsFunc(o.alpn, func(s string) bool { return len(s) == 0 || len(s) > 255 }) {
+		return nil, errors.New("--alpn: the name of a protocol has from 1 to 255 bytes")
 	}
 	var err error
 	if config.Peers, err = o.accepted(server); err != nil {
@@ -105,7 +108,11 @@ func (o *options) pinned() (mayfly.Peers, error) {
 	if len(o.pins) == 0 {
 		return nil, nil
 	}
-	return mayfly.ParsePins(o.pins...)
+	pins, err := parsePins("peer", o.pins)
+	if err != nil {
+		return nil, err
+	}
+	return mayfly.NewPinSet(pins...), nil
 }
 
 func (o *options) listed(server bool) (mayfly.Peers, error) {
@@ -116,7 +123,7 @@ func (o *options) listed(server bool) (mayfly.Peers, error) {
 		return nil, errors.New("--peers goes by the server's name, never by the address: give --name")
 	}
 	if _, err := os.Stat(o.peers); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--peers: %w", err)
 	}
 	if server {
 		return mayfly.AuthorizedKeys(o.peers), nil
@@ -128,15 +135,24 @@ func (o *options) certified() (mayfly.Peers, error) {
 	if o.ca == "" {
 		return nil, nil
 	}
-	b, err := os.ReadFile(o.ca)
+	pool, err := authorities(o.ca)
 	if err != nil {
 		return nil, err
 	}
+	return mayfly.Roots(pool), nil
+}
+
+// authorities reads the file of --ca.
+func authorities(file string) (*x509.CertPool, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--ca: %w", err)
+	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(b) {
-		return nil, fmt.Errorf("%s holds no certificate", o.ca)
+		return nil, fmt.Errorf("--ca: %s holds no certificate in PEM", file)
 	}
-	return mayfly.Roots(pool), nil
+	return pool, nil
 }
 
 // anyOf accepts whom one of several Peers accepts, of which some may be nil.

@@ -5,7 +5,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -46,8 +45,6 @@ identity; with --cert and --cert-key, by an X.509 certificate (Ed25519, ECDSA or
 	f.StringVar(&o.cipher, "cipher", "aes-256-gcm", "`cipher`: aes-256-gcm, aes-128-gcm or chacha20-poly1305")
 	f.BoolVar(&o.mime, "mime", false, "write a mail; FILE should be a MIME entity")
 	f.BoolVar(&o.age, "age", false, "write the age format, which is read as it comes")
-	cmd.MarkFlagsMutuallyExclusive("identity", "cert")
-	cmd.MarkFlagsRequiredTogether("cert", "cert-key")
 	return cmd
 }
 
@@ -62,6 +59,12 @@ type sealOptions struct {
 func (o *sealOptions) run(cmd *cobra.Command, file string) error {
 	if len(o.to) == 0 {
 		return errors.New("say for whom: -r RECIPIENT")
+	}
+	if err := apart(cmd.Flags(), "identity", "cert"); err != nil {
+		return err
+	}
+	if (o.cert == "") != (o.certKey == "") {
+		return errors.New("--cert and --cert-key go together")
 	}
 	var recipients []*message.Recipient
 	for _, s := range o.to {
@@ -119,7 +122,7 @@ func (o *sealOptions) signer() (*message.Signer, error) {
 		}
 		return message.NewSigner(id)
 	case o.cert != "":
-		cert, err := tls.LoadX509KeyPair(o.cert, o.certKey)
+		cert, err := loadCertificate(o.cert, o.certKey)
 		if err != nil {
 			return nil, err
 		}
@@ -140,7 +143,11 @@ var ciphers = map[string]message.Cipher{
 func recipient(s string) (*message.Recipient, error) {
 	b, err := os.ReadFile(s)
 	if err != nil {
-		return message.ParseRecipient(s)
+		r, unread := message.ParseRecipient(s)
+		if unread != nil && !strings.HasPrefix(s, "mfpub1") {
+			unread = fmt.Errorf("%w: %w", unread, err)
+		}
+		return r, unread
 	}
 	block, _ := pem.Decode(b)
 	if block == nil {
@@ -179,6 +186,9 @@ the age tool.`,
 		Example: "  mayfly recipient node.key",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := apart(cmd.Flags(), "certificate", "age"); err != nil {
+				return err
+			}
 			k, err := message.LoadKey(args[0])
 			if err != nil {
 				return err
@@ -209,6 +219,5 @@ the age tool.`,
 	}
 	cmd.Flags().BoolVar(&certificates, "certificate", false, "print certificates in PEM")
 	cmd.Flags().BoolVar(&age, "age", false, "print a recipient of the age tool")
-	cmd.MarkFlagsMutuallyExclusive("certificate", "age")
 	return cmd
 }

@@ -30,15 +30,21 @@ under the last part of its name. A connection that is cut is made again, and wha
 arrived is not sent again, then or when send is run again: both sides hash it. At the
 end both print the SHA-256 of all that was sent: of what sha256sum would print of the
 files, in the order of the transfer. Symbolic links in folders, and what is neither file
-nor folder, is not sent.`,
+nor folder, are not sent, and named.`,
 		Example: "  mayfly send --key node.key --peer sha256//9fQ…= db:7000 photos backup.tar",
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkAddress(args[0], true); err != nil {
+				return err
+			}
+			if retries < 0 {
+				return errors.New("--retries is below zero: 0 is its least value")
+			}
 			config, err := o.config(false)
 			if err != nil {
 				return err
 			}
-			if err := exist(args[1:]); err != nil {
+			if err := transfer.Check(args[1:]...); err != nil {
 				return err
 			}
 			config.NextProtos = []string{transfer.Proto}
@@ -56,7 +62,11 @@ nor folder, is not sent.`,
 					return connectionError{err}
 				}
 				wait := time.Second << min(attempt, 5)
-				fmt.Fprintf(cmd.ErrOrStderr(), "cut: %s; it goes on in %v\n", sentence(err), wait)
+				what := "cut"
+				if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+					what = "not reached"
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "%s: %s; it goes on in %v\n", what, sentence(err), wait)
 				select {
 				case <-time.After(wait):
 				case <-cmd.Context().Done():
@@ -65,18 +75,9 @@ nor folder, is not sent.`,
 		},
 	}
 	o.register(cmd.Flags(), false)
+	o.registerTrace(cmd.Flags())
 	cmd.Flags().IntVar(&retries, "retries", 5, "how many `times` a connection that was cut is made again")
 	return cmd
-}
-
-// exist looks for files before anybody is dialled.
-func exist(names []string) error {
-	for _, name := range names {
-		if _, err := os.Stat(name); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func send(cmd *cobra.Command, d *mayfly.Dialer, addr string, names []string) (*transfer.Total, error) {
@@ -88,8 +89,8 @@ func send(cmd *cobra.Command, d *mayfly.Dialer, addr string, names []string) (*t
 	defer context.AfterFunc(cmd.Context(), func() { _ = conn.NetConn().Close() })()
 	bar := newBar(cmd.ErrOrStderr())
 	defer bar.end()
-	s := &transfer.Sender{Begun: bar.begin, Progress: bar.add, Skip: func(name string) {
-		bar.say("not sent, because it is neither a file nor a folder: " + name)
+	s := &transfer.Sender{Begun: bar.begin, Progress: bar.add, Skip: func(name, why string) {
+		bar.say("not sent, as " + why + ": " + printable(name))
 	}}
 	total, err := s.Send(conn, names...)
 	if err != nil {
@@ -117,14 +118,22 @@ func recvCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recv ADDR [FOLDER]",
 		Short: "Receive files and folders of a send",
-		Long: `Wait on ADDR (host:port, or :port) for a send, and put what it sends into FOLDER, or
-the present one. A file takes its name, and the place of what had it, when it is whole
-and its SHA-256 is right; what came before a cut lies beside it, in a file whose name
-ends in .mayfly-part, until the sender comes again. Peers that are not accepted are
-turned away. After one whole transfer it ends, unless --keep is given.`,
+		Long: `Wait on ADDR (host:port, or :port) for a send, and put what it sends into FOLDER, which
+is made where it is not there, or into the present one. A file takes its name, and the
+place of what had it, when it is whole and its SHA-256 is right; what came before a cut
+lies beside it, in a file whose name ends in .mayfly-part, until the sender comes again.
+Files keep their permissions and the time of their last change; folders that are made
+here have the sender's permissions, and can be used by their owner. Peers that are not
+accepted are turned away. After one whole transfer it ends, unless --keep is given.`,
 		Example: "  mayfly recv --key node.key --peer sha256//x3T…= :7000 inbox",
 		Args:    cobra.RangeArgs(1, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkAddress(args[0], false); err != nil {
+				return err
+			}
+			if maxBytes < 0 {
+				return errors.New("--max-bytes is below zero: 0 is its least value, and no bound")
+			}
 			config, err := o.config(true)
 			if err != nil {
 				return err
@@ -169,6 +178,7 @@ turned away. After one whole transfer it ends, unless --keep is given.`,
 		},
 	}
 	o.register(cmd.Flags(), true)
+	o.registerTrace(cmd.Flags())
 	cmd.Flags().BoolVar(&keep, "keep", false, "go on after a whole transfer")
 	cmd.Flags().Int64Var(&maxBytes, "max-bytes", 0, "take no transfer of more `bytes` (0: no bound)")
 	return cmd

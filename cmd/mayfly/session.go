@@ -51,9 +51,12 @@ func (s *savedSessions) load(config *mayfly.Config, stderr io.Writer) error {
 	if s.keyFile == "" {
 		s.keyFile = s.file + ".key"
 	}
-	_, err := os.Stat(s.file)
+	info, err := os.Stat(s.file)
+	if err == nil && info.IsDir() {
+		return fmt.Errorf("--session-file: %s is a folder", s.file)
+	}
 	if s.key, err = sealingKey(s.keyFile, errors.Is(err, fs.ErrNotExist)); err != nil {
-		return err
+		return keyOf(s.file, err)
 	}
 	s.cache, err = mayfly.LoadSessions(s.file, s.key, maxSaved)
 	switch {
@@ -143,9 +146,12 @@ since when and until when they can be resumed. No ticket and no key is shown.`,
 			if keyFile == "" {
 				keyFile = args[0] + ".key"
 			}
+			if _, err := os.Stat(args[0]); err != nil {
+				return err
+			}
 			key, err := sealingKey(keyFile, false)
 			if err != nil {
-				return err
+				return keyOf(args[0], err)
 			}
 			defer key.Wipe()
 			cache, err := mayfly.LoadSessions(args[0], key, maxSaved)
@@ -164,6 +170,14 @@ since when and until when they can be resumed. No ticket and no key is shown.`,
 	}
 	cmd.Flags().StringVar(&keyFile, "session-key", "", "the key of FILE: a `file` (default: the name of FILE and .key)")
 	return cmd
+}
+
+// keyOf is an error about the key of a session file.
+func keyOf(file string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the key under which %s is sealed: %w; --session-key names another file", file, err)
+	}
+	return err
 }
 
 func showSession(out io.Writer, now time.Time, s *mayfly.Session) {

@@ -117,7 +117,8 @@ func TestSessionUsage(t *testing.T) {
 		{"32 random bytes", []string{"dial", "--peer", pin, "--session-file", filepath.Join(dir, "new"), "--session-key", zeros, "127.0.0.1:1"}},
 		{"chmod", []string{"dial", "--peer", pin, "--session-file", filepath.Join(dir, "new"), "--session-key", open, "127.0.0.1:1"}},
 		{"no such file", []string{"dial", "--peer", pin, "--session-file", sessions, "127.0.0.1:1"}},
-		{"no such file", []string{"session", sessions}},
+		{"is a folder", []string{"dial", "--peer", pin, "--session-file", dir, "127.0.0.1:1"}},
+		{"the key under which " + sessions + " is sealed", []string{"session", sessions}},
 		{"no such file", []string{"session", filepath.Join(dir, "nothing")}},
 		{"32 random bytes", []string{"listen", "--anybody", "--key", pin, "--ticket-key", zeros, "127.0.0.1:0"}},
 	} {

@@ -81,6 +81,9 @@ func (t *task) create() error {
 	}
 	f, err := os.CreateTemp(filepath.Dir(t.target), ".mayfly-*")
 	if err != nil {
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			e.Path = t.target // what was asked for
+		}
 		return err
 	}
 	t.temp, t.w = f, f

@@ -39,8 +39,6 @@ connections: for a new version, or new settings.
 Exit codes: 0 all connections had ended by themselves, or were handed on; 1 some were
 cut, or an address cannot be listened on; 2 the command line, the configuration or a key
 cannot be used.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(tunnelServerCommand(), tunnelClientCommand())
 	return cmd
@@ -162,6 +160,15 @@ func (o *tunnelOptions) logger(w io.Writer) (*slog.Logger, error) {
 	return nil, fmt.Errorf("--log-format is text or json, not %q", o.logFormat)
 }
 
+// nameable refuses a server whose certificate could not be checked, as it has no name.
+func nameable(c *mayfly.Config, server tunnel.Address) error {
+	host, _, err := net.SplitHostPort(server.Addr)
+	if c.Peers != nil || c.ServerName != "" || server.Network == "tcp" && err == nil && host != "" {
+		return nil
+	}
+	return fmt.Errorf("--server %s has no name that its certificate could be checked against: say which server to accept, by --peer PIN, or its --name", server)
+}
+
 // engine makes the tunnel.
 func (o *tunnelOptions) engine(ln net.Listener, security func() *mayfly.Config, log *slog.Logger) (*tunnel.Tunnel, error) {
 	other, err := tunnel.ParseAddress(o.other)
@@ -172,6 +179,9 @@ func (o *tunnelOptions) engine(ln net.Listener, security func() *mayfly.Config, 
 	case err != nil:
 		return nil, fmt.Errorf("--%s: %w", o.otherFlag(), err)
 	case !o.server:
+		if err := nameable(security(), other); err != nil {
+			return nil, err
+		}
 		return tunnel.NewClient(ln, other, config)
 	}
 	if err := o.plain("target", other); err != nil {

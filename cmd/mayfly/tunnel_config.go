@@ -53,7 +53,7 @@ func (c configFile) apply(path string, f *pflag.FlagSet) error {
 		}
 		for _, v := range values {
 			if err := f.Set(name, v); err != nil {
-				return fmt.Errorf("the configuration %s: %w", path, err)
+				return fmt.Errorf("the configuration %s: %w", path, flagSentence(err))
 			}
 		}
 	}

@@ -206,6 +206,12 @@ func TestTunnelDrainCuts(t *testing.T) {
 	if code := server.ends(); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
+	for line := range server.lines {
+		server.said = append(server.said, line)
+	}
+	if last := server.said[len(server.said)-1]; last != "mayfly: connections that were cut: 1; --drain says how long to wait for them" {
+		t.Errorf("the last line is %q", last)
+	}
 	if n, err := c.Read(make([]byte, 1)); err == nil {
 		t.Errorf("%d bytes came", n)
 	}

@@ -119,7 +119,11 @@ func (r *runner) serve(h *heritage, signals <-chan os.Signal) error {
 	go func() { served <- r.tunnel.Serve() }()
 	if h != nil {
 		taken, err := h.takeOver(r.tunnel)
-		r.log.Info("taken over from the process before", "connections", taken, "error", err, "pid", os.Getpid())
+		facts := []any{"connections", taken, "pid", os.Getpid()}
+		if err != nil {
+			facts = append(facts, "error", err)
+		}
+		r.log.Info("taken over from the process before", facts...)
 	}
 	r.notify(daemon.SdNotifyReady)
 	for {
@@ -161,7 +165,7 @@ func (r *runner) drain(signals <-chan os.Signal) error {
 		case cut := <-drained:
 			r.log.Info("tunnel ends", "cut", cut, "pid", os.Getpid())
 			if cut > 0 {
-				return connectionError{fmt.Errorf("%d connections were cut: --drain says how long to wait for them", cut)}
+				return connectionError{cutConnections(cut)}
 			}
 			return nil
 		case s := <-signals:
@@ -170,6 +174,13 @@ func (r *runner) drain(signals <-chan os.Signal) error {
 			}
 		}
 	}
+}
+
+// cutConnections is how many connections the end of a tunnel has cut.
+type cutConnections int
+
+func (n cutConnections) Error() string {
+	return fmt.Sprintf("connections that were cut: %d; --drain says how long to wait for them", int(n))
 }
 
 // notify tells systemd, if that has started the process.

@@ -125,7 +125,7 @@ func (s *security) reload() {
 		}
 	}
 	if s.o.cert != "" {
-		if cert, err := tls.LoadX509KeyPair(s.o.cert, s.o.certKey); err != nil {
+		if cert, err := loadCertificate(s.o.cert, s.o.certKey); err != nil {
 			kept("the certificate", err)
 		} else {
 			next.Certificates = []tls.Certificate{cert}

@@ -7,6 +7,7 @@ package transfer
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -16,10 +17,30 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 )
 
 // suffix is that of files which are not yet whole. They lie beside what they become.
 const suffix = ".mayfly-part"
+
+// maxName is how long a name may be on the systems that there are, in bytes.
+const maxName = 255
+
+// partOf is the name of a file while it is not whole: its own and the suffix. Where that
+// would be too long, a hash stands for the end of its own.
+func partOf(name string) string {
+	folder, base := filepath.Split(name)
+	if len(base)+len(suffix) > maxName {
+		sum := sha256.Sum256([]byte(base))
+		digits := hex.EncodeToString(sum[:8])
+		keep := maxName - len(suffix) - len(digits)
+		for keep > 0 && !utf8.RuneStart(base[keep]) {
+			keep--
+		}
+		base = base[:keep] + digits
+	}
+	return folder + base + suffix
+}
 
 // A Receiver receives into a folder, which nothing that a sender says leads out of.
 type Receiver struct {
@@ -86,11 +107,15 @@ func (r *Receiver) receiveBatch(conn io.ReadWriter, entries []entry, total *Tota
 		return errFrame
 	}
 	var answer have
-	there := make([]found, 0, len(entries))
+	there, seen := make([]found, 0, len(entries)), make(map[filePath]bool)
 	for _, e := range entries {
 		if err := e.check(); err != nil {
 			return err
 		}
+		if seen[e.Path] {
+			return errFrame // what is there of it would not be what it was
+		}
+		seen[e.Path] = true
 		total.Bytes += e.Size
 		if err := r.fits(total.Bytes); err != nil || total.Bytes < 0 {
 			return errors.Join(err, errFrame)
@@ -119,11 +144,14 @@ func (r *Receiver) receiveBatch(conn io.ReadWriter, entries []entry, total *Tota
 
 // check refuses what is no path below the folder.
 func (e *entry) check() error {
-	name := filepath.FromSlash(e.Path)
+	p := string(e.Path)
 	switch {
-	case e.Path == "" || len(e.Path) > maxPath || e.Path != path.Clean(e.Path) || e.Path == "." || !filepath.IsLocal(name),
-		strings.ContainsAny(e.Path, "\x00\\"), strings.HasSuffix(e.Path, suffix), e.Size < 0, e.Dir && e.Size != 0:
-		return errors.New("transfer: it has a name, or a size, that is not taken")
+	case p == "" || len(p) > maxPath || p != path.Clean(p) || p == "." || !filepath.IsLocal(filepath.FromSlash(p)),
+		strings.Contains(p, "\x00"), filepath.Separator != '/' && strings.ContainsRune(p, filepath.Separator),
+		strings.HasSuffix(p, suffix):
+		return fmt.Errorf("transfer: the name %.*q is not taken", maxName, p)
+	case e.Size < 0, e.Dir && e.Size != 0:
+		return errFrame
 	}
 	return nil
 }
@@ -137,21 +165,33 @@ type found struct {
 
 // prepare makes the folder of an entry, and says how much of a file is there already.
 func (r *Receiver) prepare(e entry) (found, error) {
-	name := filepath.FromSlash(e.Path)
-	folder := filepath.Dir(name)
+	name := filepath.FromSlash(string(e.Path))
 	if e.Dir {
-		folder = name
+		return found{}, r.folder(name, fs.FileMode(e.Mode)&fs.ModePerm)
 	}
-	if err := r.Root.MkdirAll(folder, 0o755); err != nil || e.Dir {
+	if err := r.Root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
 		return found{}, err
 	}
-	f, err := r.look(name+suffix, e.Size)
+	f, err := r.look(partOf(name), e.Size)
 	if err != nil || f.Size > 0 {
 		return f, err
 	}
 	f, err = r.look(name, e.Size)
 	f.whole = true
 	return f, err
+}
+
+// folder makes a folder that only those can look into who can do so at the sender. Its
+// owner can always write to it, as files are to come.
+func (r *Receiver) folder(name string, mode fs.FileMode) error {
+	mode |= 0o700
+	if err := r.Root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	if err := r.Root.Mkdir(name, mode); err == nil {
+		return r.Root.Chmod(name, mode) // whatever umask says
+	}
+	return r.Root.MkdirAll(name, mode) // it is there, or what is there is none
 }
 
 // look hashes a file that is no longer than size.
@@ -163,7 +203,7 @@ func (r *Receiver) look(name string, size int64) (found, error) {
 	case err != nil:
 		return found{}, err
 	case info.IsDir():
-		return found{}, fmt.Errorf("transfer: %s is a folder here", name)
+		return found{}, fmt.Errorf("transfer: %q is a folder here", name)
 	case !info.Mode().IsRegular() || info.Size() > size:
 		return found{}, nil
 	}
@@ -189,7 +229,7 @@ func (r *Receiver) receiveFile(conn io.Reader, e entry, there found, sums *diges
 	if first.From != 0 && first.From != there.Size {
 		return 0, errFrame
 	}
-	name := filepath.FromSlash(e.Path)
+	name := filepath.FromSlash(string(e.Path))
 	r.tell(first.From)
 	if there.whole && first.From > 0 && first.From == e.Size {
 		return first.From, r.keep(conn, e, name, there, sums)
@@ -208,13 +248,13 @@ func (r *Receiver) receiveFile(conn io.Reader, e entry, there found, sums *diges
 	}
 	if !bytes.Equal(h.Sum(nil), last.Sum) {
 		_ = r.Root.Remove(name + suffix)
-		return 0, fmt.Errorf("transfer: %s has not arrived as it was sent", name)
+		return 0, fmt.Errorf("transfer: %q has not arrived as it was sent", name)
 	}
-	if err := errors.Join(f.Sync(), f.Close(), r.mark(name+suffix, e)); err != nil {
+	if err := errors.Join(f.Sync(), f.Close(), r.mark(partOf(name), e)); err != nil {
 		return 0, err
 	}
 	sums.add(e.Path, e.Size, last.Sum)
-	return first.From, r.Root.Rename(name+suffix, name)
+	return first.From, r.Root.Rename(partOf(name), name)
 }
 
 // keep leaves a file that is the sender's already.
@@ -249,7 +289,7 @@ func (r *Receiver) open(name string, from int64, there found) (*os.File, hash.Ha
 			return nil, nil, err
 		}
 	}
-	f, err := r.Root.OpenFile(name+suffix, os.O_WRONLY|os.O_CREATE, 0o600)
+	f, err := r.Root.OpenFile(partOf(name), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -267,7 +307,7 @@ func (r *Receiver) copy(name string, n int64) error {
 		return err
 	}
 	defer from.Close()
-	to, err := r.Root.OpenFile(name+suffix, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	to, err := r.Root.OpenFile(partOf(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 )
 
 // A Sender sends.
@@ -23,8 +24,8 @@ type Sender struct {
 	Progress func(n int64)
 	Begun    func(files, bytes int64)
 
-	// Skip is told of what is not sent: neither a file nor a folder.
-	Skip func(path string)
+	// Skip is told of what in a folder is not sent, and why.
+	Skip func(path, why string)
 }
 
 // A source is an entry, and where it is.
@@ -74,26 +75,59 @@ func (s *Sender) Send(conn io.ReadWriter, names ...string) (*Total, error) {
 	return total, nil
 }
 
+// A named is what Send was asked for.
+type named struct{ base, root string }
+
+// Check returns the error for which Send would refuse to begin with some names.
+func Check(names ...string) error {
+	_, err := check(names)
+	return err
+}
+
+func check(names []string) ([]named, error) {
+	var all []named
+	seen := make(map[string]string)
+	for _, name := range names {
+		abs, err := filepath.Abs(name)
+		if err != nil {
+			return nil, err
+		}
+		root, err := filepath.EvalSymlinks(abs)
+		if err != nil {
+			return nil, err
+		}
+		info, err := os.Stat(root)
+		base := filepath.Base(abs)
+		other, twice := seen[base]
+		switch {
+		case err != nil:
+			return nil, err
+		case !info.Mode().IsRegular() && !info.IsDir():
+			return nil, fmt.Errorf("transfer: %s is neither a file nor a folder", name)
+		case base == filepath.Dir(abs):
+			return nil, fmt.Errorf("transfer: %s has no name that it could arrive under: send what is in it", name)
+		case strings.HasSuffix(base, suffix):
+			return nil, fmt.Errorf("transfer: %s has the name of a file that has not arrived whole: rename it", name)
+		case twice:
+			return nil, fmt.Errorf("transfer: %s and %s have the same name: send one after the other", other, name)
+		}
+		seen[base] = name
+		all = append(all, named{base, root})
+	}
+	return all, nil
+}
+
 // list finds what is to be sent. Symbolic links are followed where they are named, and
 // skipped below.
 func (s *Sender) list(names []string) ([]source, *Total, error) {
+	all, err := check(names)
+	if err != nil {
+		return nil, nil, err
+	}
 	var sources []source
-	total, seen := new(Total), make(map[string]string)
-	for _, name := range names {
-		root, err := filepath.Abs(name)
-		if err != nil {
-			return nil, nil, err
-		}
-		if root, err = filepath.EvalSymlinks(root); err != nil {
-			return nil, nil, err
-		}
-		abs, _ := filepath.Abs(name)
-		base := filepath.Base(abs)
-		if other, ok := seen[base]; ok {
-			return nil, nil, fmt.Errorf("transfer: %s and %s have the same name", other, name)
-		}
-		seen[base] = name
-		err = filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+	total := new(Total)
+	for _, n := range all {
+		err := filepath.WalkDir(n.root, func(file string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}
@@ -101,17 +135,20 @@ func (s *Sender) list(names []string) ([]source, *Total, error) {
 			if err != nil {
 				return err
 			}
-			if !info.Mode().IsRegular() && !info.IsDir() {
+			if why := unfit(info); why != "" {
 				if s.Skip != nil {
-					s.Skip(file)
+					s.Skip(file, why)
+				}
+				if info.IsDir() {
+					return fs.SkipDir
 				}
 				return nil
 			}
-			below, err := filepath.Rel(root, file)
+			below, err := filepath.Rel(n.root, file)
 			if err != nil {
 				return err
 			}
-			e := entry{Path: path.Join(base, filepath.ToSlash(below)), Dir: info.IsDir(), Mode: uint32(info.Mode().Perm()), Modified: info.ModTime()}
+			e := entry{Path: filePath(path.Join(n.base, filepath.ToSlash(below))), Dir: info.IsDir(), Mode: uint32(info.Mode().Perm()), Modified: info.ModTime()}
 			if len(e.Path) > maxPath {
 				return fmt.Errorf("transfer: the path of %s is too long", file)
 			}
@@ -128,6 +165,17 @@ func (s *Sender) list(names []string) ([]source, *Total, error) {
 		}
 	}
 	return sources, total, nil
+}
+
+// unfit says why something in a folder is not sent, if it is not.
+func unfit(info fs.FileInfo) string {
+	switch {
+	case !info.Mode().IsRegular() && !info.IsDir():
+		return "it is neither a file nor a folder"
+	case strings.HasSuffix(info.Name(), suffix):
+		return "it has the name of a file that has not arrived whole"
+	}
+	return ""
 }
 
 // nextBatch is how many entries go together.

@@ -15,12 +15,14 @@
 package transfer
 
 import (
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Proto is the application protocol (ALPN) of a transfer.
@@ -44,11 +46,27 @@ type Total struct {
 
 // An entry is a file or a folder.
 type entry struct {
-	Path     string // with slashes, relative to the receiver's folder
+	Path     filePath
 	Dir      bool
 	Mode     uint32 // permissions
 	Size     int64
 	Modified time.Time
+}
+
+// A filePath has slashes, and is relative to the receiver's folder. It travels in base64:
+// JSON would put other bytes in place of a name that is not UTF-8.
+type filePath string
+
+// MarshalText writes base64.
+func (p filePath) MarshalText() ([]byte, error) {
+	return base64.StdEncoding.AppendEncode(nil, []byte(p)), nil
+}
+
+// UnmarshalText reads base64.
+func (p *filePath) UnmarshalText(text []byte) error {
+	b, err := base64.StdEncoding.DecodeString(string(text))
+	*p = filePath(b)
+	return err
 }
 
 // The frames of a transfer. Each is sent with its length before it.
@@ -88,13 +106,17 @@ type (
 
 var errFrame = errors.New("transfer: the other side does not speak this protocol")
 
-// A RemoteError is what the other side gave up for. Its text is the other side's words,
-// quoted.
+// A RemoteError is what the other side gave up for, in its words.
 type RemoteError struct{ Text string }
 
-// Error quotes the text.
+// Error leaves out of the text what a terminal would obey.
 func (e *RemoteError) Error() string {
-	return fmt.Sprintf("transfer: the other side gave up: %q", e.Text)
+	return "transfer: the other side gave up: " + strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, e.Text)
 }
 
 func writeFrame(w io.Writer, v any) error {

@@ -7,6 +7,7 @@ package transfer
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -268,14 +269,14 @@ func TestLinks(t *testing.T) {
 	a, b := wire(t)
 	done := make(chan error, 1)
 	go func() { _, err := r.Receive(b); done <- err }()
-	s := &Sender{Skip: func(name string) { skipped = append(skipped, filepath.Base(name)) }}
+	s := &Sender{Skip: func(name, why string) { skipped = append(skipped, filepath.Base(name)+", as "+why) }}
 	if _, err := s.Send(a, filepath.Join(dir, "named")); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	if len(skipped) != 1 || skipped[0] != "etc" {
+	if len(skipped) != 1 || skipped[0] != "etc, as it is neither a file nor a folder" {
 		t.Error(skipped)
 	}
 	if _, err := os.Stat(filepath.Join(to, "named", "file")); err != nil {
@@ -318,10 +319,13 @@ func TestHostileSender(t *testing.T) {
 	with := func(f func(e *entry)) []any {
 		e := good
 		f(&e)
-		sum := sha256.Sum256([]byte("text"))
-		return []any{hello{1, 4}, batch{[]entry{e}}, start{0}, "text", end{sum[:]}, batch{}, newDigest().done()}
+		sum, sums := sha256.Sum256([]byte("text")), newDigest()
+		sums.add(e.Path, e.Size, sum[:])
+		return []any{hello{1, 4}, batch{[]entry{e}}, start{0}, "text", end{sum[:]}, batch{}, sums.done()}
 	}
-	path := func(p string) []any { return with(func(e *entry) { e.Path = p }) }
+	twice := with(func(*entry) {})
+	twice[1] = batch{[]entry{good, good}}
+	path := func(p filePath) []any { return with(func(e *entry) { e.Path = p }) }
 	for name, frames := range map[string][]any{
 		"parent":         path("../file"),
 		"absolute":       path("/tmp/file"),
@@ -333,8 +337,10 @@ func TestHostileSender(t *testing.T) {
 		"a link's name":  path("link"),
 		"a part":         path("file" + suffix),
 		"NUL":            path("a\x00b"),
-		"backslash":      path(`..\file`),
-		"long":           path(strings.Repeat("a/", maxPath)),
+		"long":           path(filePath(strings.Repeat("a/", maxPath))),
+		"a long name":    path(filePath(strings.Repeat("a", maxName+1))),
+		"twice":          twice,
+		"no base64":      {hello{1, 4}, json.RawMessage(`{"Entries": [{"Path": "*", "Size": 4}]}`)},
 		"negative":       with(func(e *entry) { e.Size = -1 }),
 		"folder's size":  with(func(e *entry) { e.Dir = true }),
 		"too many":       {hello{}, batch{make([]entry, maxBatch+1)}},
@@ -371,15 +377,18 @@ func TestHostileSender(t *testing.T) {
 				io.Reader
 				io.Writer
 			}{&stream, io.Discard}
-			if _, err := (&Receiver{Root: root}).Receive(conn); err == nil {
-				t.Error("it was taken")
+			replaces := name == "a link's name"
+			if _, err := (&Receiver{Root: root}).Receive(conn); (err == nil) != replaces {
+				t.Errorf("it was taken, or should be: %v", err)
 			}
 			entries, err := os.ReadDir(outside)
 			if err != nil || len(entries) != 1 {
 				t.Errorf("outside there is %v, %v", entries, err)
 			}
-			if name == "a link's name" {
-				return // what had the name is replaced
+			if replaces {
+				if info, err := root.Lstat("link"); err != nil || !info.Mode().IsRegular() {
+					t.Errorf("the link was not replaced: %v, %v", info, err)
+				}
 			}
 			if _, err := root.Lstat("file"); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("a file was made: %v", err)

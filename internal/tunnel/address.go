@@ -29,8 +29,12 @@ func ParseAddress(s string) (Address, error) {
 		}
 		return Address{"unix", path}, nil
 	}
-	if _, _, err := net.SplitHostPort(s); err != nil {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
 		return Address{}, fmt.Errorf("%q is no address: say host:port, or unix: and the path of a socket", s)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil || port == "" {
+		return Address{}, fmt.Errorf("%q is no address: what stands behind the colon is the number of a port, up to 65535", s)
 	}
 	return Address{"tcp", s}, nil
 }
