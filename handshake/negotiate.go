@@ -190,13 +190,13 @@ func (m *Machine) selectGroup(s *selection, hello *wire.ClientHello) error {
 	}
 	s.group = common[0]
 	for _, g := range common {
+		if s.group.PostQuantum() && !g.PostQuantum() {
+			continue
+		}
 		i := slices.IndexFunc(hello.KeyShares, func(k wire.KeyShare) bool { return k.Group == uint16(g) })
 		if i >= 0 {
 			s.group, s.share = g, hello.KeyShares[i].Data
 			return nil
-		}
-		if s.group == kex.X25519MLKEM768 {
-			break
 		}
 	}
 	return nil

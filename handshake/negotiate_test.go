@@ -29,9 +29,16 @@ func TestGroupPreference(t *testing.T) {
 		{[]kex.Group{kex.P256, kex.X25519}, nil, kex.X25519, false},
 		{[]kex.Group{kex.X25519, kex.X25519MLKEM768, kex.P256}, []kex.Group{kex.P256}, kex.P256, false},
 		{[]kex.Group{kex.P256}, nil, kex.P256, true},
+		{[]kex.Group{kex.MLKEM1024, kex.P256}, []kex.Group{kex.P256}, kex.MLKEM1024, true},
+		{[]kex.Group{kex.X25519MLKEM768, kex.X25519, kex.MLKEM1024}, []kex.Group{kex.X25519, kex.MLKEM1024}, kex.MLKEM1024, false},
+		{[]kex.Group{kex.P256, kex.MLKEM1024}, []kex.Group{kex.MLKEM1024}, kex.MLKEM1024, false},
 	} {
 		p := newPair(t,
-			clientConfig(func(c *Config) { c.KeyShares = test.shares }),
+			clientConfig(func(c *Config) {
+				if c.KeyShares = test.shares; test.shares != nil {
+					c.Groups = kex.All()
+				}
+			}),
 			serverConfig(func(c *Config) { c.Groups = test.server }))
 		p.mustSucceed(t)
 		if s := p.client.m.Summary(); s.Group != test.want || s.HelloRetry != test.retry {
