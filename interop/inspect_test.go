@@ -121,6 +121,10 @@ func TestInspectPage(t *testing.T) {
 		linked: [...document.querySelectorAll("svg .message")].filter(a => document.querySelector(a.getAttribute("href"))).length,
 		lives: document.querySelectorAll("svg .life").length,
 		keys: document.querySelectorAll("svg .life.key").length,
+		clipped: [...document.querySelectorAll("svg text")].filter(t => {
+			const a = t.getBoundingClientRect(), b = t.ownerSVGElement.getBoundingClientRect();
+			return a.left < b.left || a.right > b.right || a.top < b.top || a.bottom > b.bottom;
+		}).map(t => t.textContent),
 		wide: document.documentElement.scrollWidth > document.documentElement.clientWidth,
 		bytes: [...document.querySelectorAll("details.shown")].filter(d => d.querySelector(".name").textContent == "ClientHello")
 			.map(d => [...d.querySelectorAll(".map span")].map(s => s.textContent.trim().split(" ").length).reduce((a, b) => a + b, 0)),
@@ -131,13 +135,14 @@ func TestInspectPage(t *testing.T) {
 		Wide                                     bool
 		Bytes                                    []int
 		Says                                     string
+		Clipped                                  []string
 	}
 	if err := json.Unmarshal([]byte(b.evaluate(tab, drawn)), &got); err != nil {
 		t.Fatal(err)
 	}
 	// Two sets of keys of the handshake, three of the client's and at least one of the
 	// server's.
-	if got.Messages < 10 || got.Explained != got.Messages || got.Linked != got.Messages || got.Keys < 6 || got.Lives < got.Keys+10 || got.Wide || len(got.Bytes) != 1 || got.Bytes[0] < 1200 || !strings.Contains(got.Says, "verified") {
+	if got.Messages < 10 || got.Explained != got.Messages || got.Linked != got.Messages || got.Keys < 6 || got.Lives < got.Keys+10 || got.Wide || len(got.Clipped) > 0 || len(got.Bytes) != 1 || got.Bytes[0] < 1200 || !strings.Contains(got.Says, "verified") {
 		t.Errorf("%+v", got)
 	}
 

@@ -122,7 +122,7 @@ func ChangeCipherSpec(b []byte) *Field {
 	root, c := begin("change_cipher_spec", "RFC 9846, Section 5", b)
 	c.uint("type", 1, func(v uint64) string {
 		if v == 1 {
-			return "1: means nothing, and is there for what stands in between (RFC 9846, Appendix E.4)"
+			return "1: has no meaning in TLS 1.3, and is there for middleboxes (RFC 9846, Appendix E.4)"
 		}
 		return number(v)
 	})

@@ -48,7 +48,7 @@ func serverHello(c *cursor) {
 func sessionID(c *cursor, name string) {
 	f := c.opaque(name, 1)
 	if f.Len > 1 && f.Wrong == "" {
-		f.Value = "means nothing; for what stands in between (RFC 9846, Appendix E.4)"
+		f.Value = "has no meaning in TLS 1.3, and is there for middleboxes (RFC 9846, Appendix E.4)"
 	}
 }
 

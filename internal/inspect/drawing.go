@@ -7,6 +7,7 @@ package inspect
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -120,18 +121,19 @@ type row struct {
 
 const (
 	timelineLeft  = 300
-	timelineTop   = 150
 	columnWidth   = 54
 	rowHeight     = 24
+	letterWidth   = 7.5 // on an average, of a wide typeface
+	slope         = 42 * math.Pi / 180
 	closeTogether = 40 * time.Microsecond
 )
 
 // drawTimeline places the secrets.
 func drawTimeline(roots []*Secret) *timeline {
-	t := &timeline{Left: timelineLeft, Top: timelineTop}
+	t := &timeline{Left: timelineLeft}
 	flat := flatten(roots, 0, nil)
 	places := t.columns(flat)
-	y := timelineTop
+	y := t.Top
 	for _, f := range flat {
 		x := places[f.secret.Born]
 		end, known := places[f.secret.Died]
@@ -191,7 +193,12 @@ func (t *timeline) columns(flat []placed) map[time.Duration]int {
 		last.What = better(last.What, what[at])
 		places[at] = last.X
 	}
-	t.Width = timelineLeft + columnWidth*len(t.Columns) + 160
+	// The names of columns stand at 42 degrees.
+	for _, c := range t.Columns {
+		length := letterWidth * float64(len([]rune(c.At+" "+c.What)))
+		t.Top = max(t.Top, 20+int(length*math.Sin(slope)))
+		t.Width = max(t.Width, c.X+20+int(length*math.Cos(slope)))
+	}
 	return places
 }
 
