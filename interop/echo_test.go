@@ -21,6 +21,7 @@ import (
 type echoer struct {
 	*program
 	peer string
+	said string // behind its first word
 	out  *bufio.Scanner
 	busy bool // with a connection that was asked for
 }
@@ -29,7 +30,7 @@ func startEchoer(t *testing.T, peer, path string, args ...string) *echoer {
 	t.Helper()
 	p := startWithin(t, 4*patience, path, args...)
 	e := &echoer{program: p, peer: peer, out: bufio.NewScanner(p)}
-	e.expect(t, "ready")
+	e.said = e.expect(t, "ready")
 	return e
 }
 

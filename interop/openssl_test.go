@@ -65,7 +65,10 @@ func TestOpenSSL(t *testing.T) {
 
 // opensslLacks says why the installed OpenSSL cannot do a part of the matrix.
 func opensslLacks(auth authentication, group tls.CurveID) string {
-	version := strings.Fields(opensslProbe().version)[1]
+	return opensslOfVersionLacks(strings.Fields(opensslProbe().version)[1], auth, group)
+}
+
+func opensslOfVersionLacks(version string, auth authentication, group tls.CurveID) string {
 	switch {
 	case (auth.server == rawKey || auth.client == rawKey) && !atLeast(version, 3, 2, 0):
 		return fmt.Sprintf("OpenSSL %s has no raw public keys (3.2 has)", version)

@@ -27,8 +27,9 @@ import javax.net.ssl.SSLSocket;
 import javax.net.ssl.TrustManagerFactory;
 
 /**
- * An echo peer on JSSE. Each line of its input asks for one connection, in
- * fields that a tab separates:
+ * An echo peer on JSSE. At first it prints "ready" and its groups, as far as it can
+ * tell. Then each line of its input asks for one connection, in fields that a tab
+ * separates:
  *
  * <pre>role port suite alpn mutual certificate key algorithm authority</pre>
  *
@@ -46,7 +47,7 @@ public final class Peer {
             Security.setProperty("jdk.tls.keyLimits", args[0]);
         }
         BufferedReader in = new BufferedReader(new InputStreamReader(System.in));
-        System.out.println("ready");
+        System.out.println("ready " + String.join(" ", groups()));
         for (String line; (line = in.readLine()) != null; ) {
             try {
                 System.out.println("ok " + new Request(line.split("\t", -1)).serve());
@@ -54,6 +55,17 @@ public final class Peer {
                 System.out.println("failed " + e);
                 e.printStackTrace();
             }
+        }
+    }
+
+    /** The groups that it offers by itself, where it can say: from version 20 on. */
+    private static String[] groups() throws Exception {
+        try {
+            SSLParameters p = SSLContext.getDefault().getDefaultSSLParameters();
+            String[] groups = (String[]) SSLParameters.class.getMethod("getNamedGroups").invoke(p);
+            return groups == null ? new String[0] : groups;
+        } catch (NoSuchMethodException e) {
+            return new String[0];
         }
     }
 
