@@ -5,7 +5,6 @@
 package mayfly_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -33,12 +32,21 @@ func TestMisuse(t *testing.T) {
 	}
 	pin := mayfly.Pins(id.Pin().String())
 	pool := x509.NewCertPool()
-	none, err := mayfly.ParsePins()
-	_ = none
-	if err == nil {
-		t.Error("ParsePins of nothing gave no error")
+	for _, pins := range [][]string{nil, {""}, {"sha256//too short"}, {id.Pin().String(), "sha1//AAAA"}} {
+		if peers, err := mayfly.ParsePins(pins...); err == nil || peers != nil {
+			t.Errorf("ParsePins(%q) = %v, %v", pins, peers, err)
+		}
 	}
 	always := func(context.Context, mayfly.Peer) error { return nil }
+	other, _ := mayfly.GenerateIdentity()
+	cert, err := id.SelfSigned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := mayfly.NewPresharedKey("k", []byte("32 bytes that are not any secret"), "a", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, test := range []struct {
 		name   string
 		server bool
@@ -59,6 +67,18 @@ func TestMisuse(t *testing.T) {
 		{"client, AnyOf with Verify", false, &mayfly.Config{Peers: mayfly.AnyOf(pin, mayfly.Verify(always))}, "Verify"},
 		{"client, ServerNames", false, &mayfly.Config{Peers: pin, ServerNames: []string{"a"}}, "ServerName"},
 		{"client, GetConfig", false, &mayfly.Config{Peers: pin, GetConfig: func(context.Context, *mayfly.ClientHello) (*mayfly.Config, error) { return nil, nil }}, "GetConfig"},
+		{"client, GetCertificate", false, &mayfly.Config{Peers: pin, GetCertificate: func(context.Context, *mayfly.ClientHello) (*tls.Certificate, error) { return nil, nil }}, "GetClientCertificate"},
+		{"client, NoGreeting", false, &mayfly.Config{Peers: pin, NoGreeting: true}, "NoGreeting"},
+		{"client, a damaged list", false, &mayfly.Config{Peers: mayfly.KnownHosts("go.mod"), ServerName: "db.example"}, "go.mod, line 1: "},
+		{"client, no host name", false, &mayfly.Config{Peers: pin, ServerName: "a name"}, "ServerName"},
+		{"client, KnownHosts without a host name", false, &mayfly.Config{Peers: mayfly.KnownHosts("x"), ServerName: "a name"}, "ServerName"},
+		{"client, a name with a zero byte", false, &mayfly.Config{Peers: pin, ServerName: "db\x00.example"}, "ServerName"},
+		{"client, a name not in ASCII", false, &mayfly.Config{Peers: pin, ServerName: "bücher.example"}, "xn--"},
+		{"client, a long label", false, &mayfly.Config{Peers: pin, ServerName: strings.Repeat("a", 64) + ".example"}, "ServerName"},
+		{"client, a long name", false, &mayfly.Config{Peers: pin, ServerName: strings.Repeat("a.", 126) + "example"}, "ServerName"},
+		{"client, many protocols", false, &mayfly.Config{Peers: pin, NextProtos: strings.Split(strings.Repeat("protocol,", 500), ",")[:500]}, "NextProtos"},
+		{"client, a long protocol", false, &mayfly.Config{Peers: pin, NextProtos: []string{strings.Repeat("p", 256)}}, "NextProtos"},
+		{"client, AllOf of two worlds", false, &mayfly.Config{Peers: mayfly.AllOf(mayfly.PSKs(key), pin)}, "put them into AnyOf"},
 		{"server, nothing", true, nil, "Identity or Certificates"},
 		{"server, no peers", true, &mayfly.Config{Identity: id}, "set Peers"},
 		{"server, no key", true, &mayfly.Config{Peers: pin}, "Identity or Certificates"},
@@ -66,6 +86,21 @@ func TestMisuse(t *testing.T) {
 		{"server, KnownHosts", true, &mayfly.Config{Identity: id, Peers: mayfly.KnownHosts("x")}, "KnownHosts"},
 		{"server, ServerName", true, &mayfly.Config{Identity: id, Peers: pin, ServerName: "a"}, "ServerNames"},
 		{"server, RootCAs", true, &mayfly.Config{Identity: id, RootCAs: pool}, "Roots(pool)"},
+		{"server, GetClientCertificate", true, &mayfly.Config{Identity: id, Peers: pin, GetClientCertificate: func(context.Context, *mayfly.CertificateRequest) (*tls.Certificate, error) { return nil, nil }}, "GetCertificate"},
+		{"server, NoStaples", true, &mayfly.Config{Identity: id, Peers: pin, NoStaples: true}, "NoStaples"},
+		{"server, KeyShares", true, &mayfly.Config{Identity: id, Peers: pin, KeyShares: []tls.CurveID{tls.X25519}}, "KeyShares"},
+		{"server, no list", true, &mayfly.Config{Identity: id, Peers: mayfly.AuthorizedKeys("no such file")}, "no such file"},
+		{"server, a damaged list", true, &mayfly.Config{Identity: id, Peers: mayfly.AuthorizedKeys("go.mod")}, "go.mod, line 1: "},
+		{"server, RootCAs beside Peers", true, &mayfly.Config{Identity: id, RootCAs: pool, Peers: pin}, "Roots(pool)"},
+		{"server, empty roots", true, &mayfly.Config{Identity: id, Peers: mayfly.Roots(pool)}, "Roots"},
+		{"server, no pins", true, &mayfly.Config{Identity: id, Peers: mayfly.Pins()}, "list of pins is empty"},
+		{"server, a name that is none", true, &mayfly.Config{Identity: id, Peers: pin, ServerNames: []string{"a", ""}}, "host names"},
+		{"server, a name with a space", true, &mayfly.Config{Identity: id, Peers: pin, ServerNames: []string{"a name"}}, "host names"},
+		{"no curve", true, &mayfly.Config{Identity: id, Peers: pin, CurvePreferences: []tls.CurveID{}}, "CurvePreferences"},
+		{"a fragment of nothing", true, &mayfly.Config{Identity: id, Peers: pin, MaxFragment: 63}, "MaxFragment"},
+		{"a certificate without a key", true, &mayfly.Config{Certificates: []tls.Certificate{{Certificate: cert.Certificate}}, Peers: pin}, "PrivateKey"},
+		{"a certificate with another key", true, &mayfly.Config{Certificates: []tls.Certificate{{Certificate: cert.Certificate, PrivateKey: other}}, Peers: pin}, "PrivateKey"},
+		{"a certificate that is none", true, &mayfly.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{{1}}, PrivateKey: id}}, Peers: pin}, "parsed"},
 		{"server, an address as a name", true, &mayfly.Config{Identity: id, Peers: pin, ServerNames: []string{"127.0.0.1"}}, "host names"},
 		{"TLS 1.2 suite", true, &mayfly.Config{Identity: id, Peers: pin, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}, "CipherSuites"},
 		{"no suite", true, &mayfly.Config{Identity: id, Peers: pin, CipherSuites: []uint16{}}, "CipherSuites"},
@@ -86,7 +121,7 @@ func TestMisuse(t *testing.T) {
 		} else {
 			err = mayfly.Client(a, test.config).Handshake()
 		}
-		if err == nil || !strings.Contains(err.Error(), test.says) || !strings.HasPrefix(err.Error(), "mayfly: ") {
+		if err == nil || !strings.Contains(err.Error(), test.says) || !strings.HasPrefix(err.Error(), "mayfly: ") || !errors.Is(err, mayfly.ErrConfig) {
 			t.Errorf("%s: got %v, want a sentence with %q", test.name, err, test.says)
 		}
 		_ = a.Close()
@@ -328,52 +363,5 @@ func TestGetConfig(t *testing.T) {
 	cc := &mayfly.Config{Identity: cid, Peers: mayfly.Pins(one.Pin().String()), ServerName: "three.example"}
 	if _, _, err, _ := shake(t, cc, sc); err == nil {
 		t.Error("an unknown tenant was served")
-	}
-}
-
-func TestFromTLS(t *testing.T) {
-	ca := newAuthority(t)
-	cert := ca.issue("db.example")
-	sc, err := mayfly.ServerConfigFromTLS(&tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool, NextProtos: []string{"x"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cc, err := mayfly.ClientConfigFromTLS(&tls.Config{Certificates: []tls.Certificate{ca.issue("app")}, RootCAs: ca.pool, ServerName: "db.example", NextProtos: []string{"x"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, _, err, serverErr := shake(t, cc, sc)
-	if err := errors.Join(err, serverErr); err != nil {
-		t.Fatal(err)
-	}
-	if s := c.ConnectionState(); s.NegotiatedProtocol != "x" || len(s.PeerCertificates) != 1 || !s.HandshakeComplete {
-		t.Errorf("state %+v", s)
-	}
-	hinting, err := mayfly.ServerConfigFromTLS(&tls.Config{Certificates: []tls.Certificate{cert}, ClientAuth: tls.RequireAnyClientCert, ClientCAs: ca.pool})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a := hinting.Authorities; len(a) != 1 || !bytes.Equal(a[0], c.ConnectionState().PeerCertificates[0].RawIssuer) {
-		t.Errorf("the authorities are %x", a)
-	}
-	for field, config := range map[string]*tls.Config{
-		"InsecureSkipVerify":             {InsecureSkipVerify: true},
-		"ClientSessionCache":             {ClientSessionCache: tls.NewLRUClientSessionCache(1)},
-		"VerifyPeerCertificate":          {VerifyPeerCertificate: func([][]byte, [][]*x509.Certificate) error { return nil }},
-		"EncryptedClientHelloConfigList": {EncryptedClientHelloConfigList: []byte{1}},
-		"MaxVersion":                     {MaxVersion: tls.VersionTLS12},
-	} {
-		if _, err := mayfly.ClientConfigFromTLS(config); err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("%s: %v", field, err)
-		}
-	}
-	for field, config := range map[string]*tls.Config{
-		"GetCertificate":     {GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }},
-		"GetConfigForClient": {GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return nil, nil }},
-		"ClientAuth":         {ClientAuth: tls.VerifyClientCertIfGiven},
-	} {
-		if _, err := mayfly.ServerConfigFromTLS(config); err == nil || !strings.Contains(err.Error(), field) {
-			t.Errorf("%s: %v", field, err)
-		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -35,9 +36,10 @@ type Dialer struct {
 	// handshake. In TLS 1.3 a client is done before the server has judged it:
 	// without Confirm, a refusal of the client's key comes with the first Read,
 	// or after some Writes. With it, DialContext returns the refusal as an
-	// *AlertError. Every mayfly server sends a record at once (a KeyUpdate);
-	// other servers send session tickets, or nothing until they have something to say, in
-	// which case DialContext waits until ctx or Config.HandshakeTimeout ends.
+	// *AlertError. A mayfly server sends a record at once, tickets or a KeyUpdate (but
+	// see Config.NoGreeting); other servers send tickets, or nothing until they have
+	// something to say, in which case DialContext waits until ctx or
+	// Config.HandshakeTimeout ends.
 	// That timeout counts from the start of DialContext.
 	Confirm bool
 }
@@ -54,16 +56,16 @@ func (d *Dialer) Dial(network, addr string) (net.Conn, error) {
 // DialContext connects to addr and does the handshake. Where ctx ends before
 // that is done, everything is closed and ctx's error is returned; afterwards ctx
 // has no effect on the connection. Errors are those of the net package, of
-// HandshakeContext, or a sentence about the Config, which comes before anything
-// is dialled.
+// HandshakeContext, or a sentence about the Config (ErrConfig), which comes before
+// anything is dialled.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (*Conn, error) {
 	return d.dial(ctx, network, addr, func(ctx context.Context, c *Conn) error { return c.HandshakeContext(ctx) })
 }
 
 func (d *Dialer) dial(ctx context.Context, network, addr string, handshake func(context.Context, *Conn) error) (*Conn, error) {
 	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		host = "" // a Unix socket, say
+	if err != nil || strings.HasPrefix(network, "unix") {
+		host = "" // the path of a socket names nobody
 	}
 	s, err := d.Config.settle(false, host)
 	if err != nil {

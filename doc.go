@@ -127,10 +127,10 @@
 //
 // An *AlertError says which alert ended the connection, and whether this side or
 // the peer sent it. ErrPeerRefused is in the chain (errors.Is) where the peer
-// proved who it is and is not on the list. Deadlines give os.ErrDeadlineExceeded,
-// a closed connection net.ErrClosed; then there are ErrHandshakeTimeout,
-// ErrWriteClosed (after CloseWrite) and ErrLifetime (after Config.MaxLifetime). No text of an error holds bytes that the
-// peer chose.
+// proved who it is and is not on the list, and ErrConfig where a Config cannot work.
+// Deadlines give os.ErrDeadlineExceeded, a closed connection net.ErrClosed; then there
+// are ErrHandshakeTimeout, ErrWriteClosed (after CloseWrite) and ErrLifetime (after
+// Config.MaxLifetime). No text of an error holds bytes that the peer chose.
 //
 // The packages record, handshake and transcript below this one are the library's
 // own rooms: only this package, mayflyhttp and mayflytest keep their API.

@@ -104,10 +104,24 @@ func localError(err error) *AlertError {
 	return &AlertError{Code: alert.InternalError, Reason: "internal error", Err: err}
 }
 
+// ErrConfig is in the chain of an error (errors.Is) where a Config cannot work, or a list
+// of peers or another thing that one is made of. Such a Config is refused before anything
+// is sent or, where GetConfig gave it, in that handshake; trying again changes nothing.
+// The error itself says what to set.
+var ErrConfig = errors.New("mayfly: the Config cannot work")
+
 // A configError is a Config that cannot work: a sentence that says what to set.
 type configError string
 
-func (e configError) Error() string { return "mayfly: " + string(e) }
+func (e configError) Error() string        { return "mayfly: " + string(e) }
+func (e configError) Is(target error) bool { return target == ErrConfig }
+
+// A configCause is an error of something else, a file, because of which a Config cannot
+// work.
+type configCause struct{ error }
+
+func (e configCause) Unwrap() error        { return e.error }
+func (e configCause) Is(target error) bool { return target == ErrConfig }
 
 // isTimeout reports whether err is a deadline that passed: the operation can
 // be tried again, and nothing was lost.

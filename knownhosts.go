@@ -70,8 +70,6 @@ func (k *knownHosts) validate(server bool, facts configFacts) error {
 		return configError("KnownHosts is a client's: a server sets AuthorizedKeys")
 	case facts.ServerName == "":
 		return configError("KnownHosts goes by the server's name, never by the address: set ServerName")
-	case hostName(facts.ServerName) == "":
-		return configError("ServerName is no host name or address, and KnownHosts goes by it")
 	}
 	_, err := k.file.read()
 	return err
@@ -310,7 +308,7 @@ func hostName(name string) string {
 
 // isLabel reports whether s is the part of a host name between two dots.
 func isLabel(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+	return s != "" && len(s) <= 63 && !strings.ContainsFunc(s, func(r rune) bool {
 		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_'
 	})
 }

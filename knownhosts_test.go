@@ -244,7 +244,6 @@ func TestListMisuse(t *testing.T) {
 	}{
 		{"KnownHosts, server", KnownHosts("x"), true, named, "KnownHosts is a client's"},
 		{"KnownHosts, no name", KnownHosts("x"), false, configFacts{}, "set ServerName"},
-		{"KnownHosts, no host", KnownHosts("x"), false, configFacts{ServerName: "db example"}, "no host name"},
 		{"KnownHosts, a directory", KnownHosts(t.TempDir()), false, named, "cannot be read"},
 		{"AuthorizedKeys, client", AuthorizedKeys("x"), false, named, "AuthorizedKeys is a server's"},
 		{"AuthorizedKeys, absent", AuthorizedKeys(filepath.Join(t.TempDir(), "x")), true, configFacts{}, "cannot be read"},

@@ -12,6 +12,10 @@ const (
 	// defaultHandshakeTimeout is the time a handshake may take, as in DESIGN.md.
 	defaultHandshakeTimeout = 10 * time.Second
 
+	// maxProtocols is what the names in Config.NextProtos may take in a message, which
+	// other things have to fit into too.
+	maxProtocols = 4096
+
 	// closeTimeout bounds how long Close waits for a peer that does not read
 	// to take the close_notify; crypto/tls waits as long.
 	closeTimeout = 5 * time.Second

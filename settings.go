@@ -186,14 +186,23 @@ func (s *settings) checkNumbers() error {
 	if !fitsAuthorities(s.Authorities) {
 		return configError("Authorities: DER of distinguished names, none of them empty, and 8 KiB at most in all")
 	}
+	return s.checkNames()
+}
+
+func (s *settings) checkNames() error {
+	total := 0
 	for _, p := range s.NextProtos {
 		if p == "" || len(p) > 255 {
 			return configError("NextProtos: a protocol's name has from 1 to 255 bytes")
 		}
+		total += 1 + len(p)
+	}
+	if total > maxProtocols {
+		return configError("NextProtos: the protocols' names have up to 4096 bytes together")
 	}
 	for i, name := range s.ServerNames {
-		if name == "" || net.ParseIP(name) != nil {
-			return configError("ServerNames holds host names, not addresses")
+		if hostName(name) == "" || net.ParseIP(name) != nil {
+			return configError("ServerNames holds host names (others than ASCII as xn--…), not addresses")
 		}
 		s.ServerNames[i] = canonicalName(name)
 	}
@@ -292,11 +301,18 @@ func (s *settings) settlePeers(host string) error {
 	if !s.server && s.ServerName == "" && !judge.explicitName() {
 		s.ServerName = host
 	}
+	if s.ServerName != "" && hostName(s.ServerName) == "" {
+		return configError("ServerName is neither a host name (others than ASCII as xn--…) nor an address")
+	}
 	s.peers = judge
 	if _, _, types := judge.requirement(s.server); s.peerTypes != nil && len(types) > 0 && len(s.wantedTypes(types)) == 0 {
 		return configError("PeerKinds has none of the kinds of credential that Peers can judge")
 	}
-	return judge.validate(s.server, configFacts{HasIdentity: len(s.credentials) > 0 || s.GetClientCertificate != nil, ServerName: s.ServerName, Suites: s.suites})
+	facts := configFacts{HasIdentity: len(s.credentials) > 0 || s.GetClientCertificate != nil, ServerName: s.ServerName, Suites: s.suites}
+	if err := judge.validate(s.server, facts); err != nil {
+		return configCause{err} // of a file, it may be
+	}
+	return nil
 }
 
 // sni is the name to send: host names only (RFC 6066, Section 3).
