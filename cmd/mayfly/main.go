@@ -108,6 +108,8 @@ func exitCode(err error) int {
 		return 0
 	case isRefusal(err):
 		return exitRefused
+	case errors.Is(err, mayfly.ErrConfig):
+		return exitUsage
 	case errors.As(err, &failed):
 		return exitFailed
 	}

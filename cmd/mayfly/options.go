@@ -32,7 +32,7 @@ func (o *options) register(f *pflag.FlagSet, server bool) {
 	f.StringVar(&o.key, "key", "", "this side's private key: a PEM `file` made by keygen")
 	f.StringArrayVar(&o.pins, "peer", nil, "the `pin` of a peer to accept; may be repeated")
 	f.StringVar(&o.cert, "cert", "", "this side's X.509 certificate chain: a PEM `file`")
-	f.StringVar(&o.certKey, "cert-key", "", "the private key of --cert: a PEM `file`")
+	f.StringVar(&o.certKey, "cert-key", "", "the private key of --cert: a PEM `file` that nobody else may read")
 	f.StringVar(&o.ca, "ca", "", "accept peers with a certificate of the authorities in this PEM `file`")
 	f.StringSliceVar(&o.alpn, "alpn", nil, "application `protocols`, most wanted first, separated by commas")
 	if server {

@@ -5,7 +5,6 @@
 package main
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -138,15 +137,6 @@ func parsePins(flag string, values []string) ([]mayfly.Pin, error) {
 		pins = append(pins, pin)
 	}
 	return pins, nil
-}
-
-// loadCertificate reads the files of --cert and --cert-key.
-func loadCertificate(cert, key string) (tls.Certificate, error) {
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		err = fmt.Errorf("the certificate %s with the key %s: %s", cert, key, strings.TrimPrefix(err.Error(), "tls: "))
-	}
-	return pair, err
 }
 
 // sentence is err on one line, without the name of the package.
