@@ -31,8 +31,8 @@ secret: # the build whose runtime erases what functions on secrets leave behind
 	GOEXPERIMENT=runtimesecret $(GO) test ./...
 
 memscan: # what is left of secrets in a process's memory, in both builds
-	$(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan
-	GOEXPERIMENT=runtimesecret $(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan
+	$(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan ./message
+	GOEXPERIMENT=runtimesecret $(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan ./message
 
 interop: # the matrix, and messages; a peer that is missing is a failure
 	MAYFLY_REQUIRE_PEERS=1 $(GO) test -count=1 -v ./interop

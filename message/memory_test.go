@@ -16,7 +16,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/crypto/chacha20"
 
 	"github.com/mayfly-tls/mayfly/internal/cms"
 	"github.com/mayfly-tls/mayfly/internal/content"
@@ -60,7 +63,7 @@ func TestMemory(t *testing.T) {
 	}
 	defer func() { in.Close(); _ = cmd.Wait() }()
 	lines := bufio.NewScanner(out)
-	for _, phase := range []string{"open", "done"} {
+	for _, phase := range []string{"sealed", "open", "done"} {
 		if !lines.Scan() || lines.Text() != phase {
 			t.Fatalf("the child says %q", lines.Text())
 		}
@@ -69,16 +72,21 @@ func TestMemory(t *testing.T) {
 		if err != nil {
 			t.Skipf("not measured: %v", err)
 		}
-		found := make(map[string]int)
+		found, opened := make(map[string]int), make(map[int]bool)
 		for _, f := range finds {
 			found[names[f.Needle]+" ("+f.Form+")"]++
+			if names[f.Needle] == "content key" {
+				opened[f.Needle] = true
+			}
 		}
 		t.Logf("%s: %d pieces to look for, found %v", phase, x.Len(), found)
-		switch {
-		case phase == "done" && len(finds) > 0:
-			t.Errorf("after the messages were done there is left: %v", found)
-		case phase == "open" && len(finds) == 0:
-			t.Error("not even the keys of open messages were found")
+		for what, n := range found {
+			if phase != "open" || !strings.HasPrefix(what, "content key") {
+				t.Errorf("%s: there are %d pieces of: %s", phase, n, what)
+			}
+		}
+		if phase == "open" && len(opened) != 3*scanned {
+			t.Errorf("of %d open messages, the keys of %d were found", 3*scanned, len(opened))
 		}
 		fmt.Fprintln(in, "go on")
 	}
@@ -105,6 +113,7 @@ func needles(t *testing.T, k *Key, dir string) (*memscan.Index, []string) {
 		e, key := contentKey(t, k, sealed)
 		if e.Cipher.ID.Equal(cms.OIDChaCha20Poly1305) {
 			add("content key", memscan.Raw(key.Bytes()))
+			add("content key of Poly1305", memscan.Raw(oneTimeKey(t, key.Bytes(), e.Cipher.Parameters)))
 		} else {
 			forms, err := memscan.AES(key.Bytes())
 			if err != nil {
@@ -133,6 +142,23 @@ func needles(t *testing.T, k *Key, dir string) (*memscan.Index, []string) {
 	return x, names
 }
 
+// oneTimeKey is the half of Poly1305's key that it adds at the end: RFC 8439, Section
+// 2.6. The other is changed where it lives.
+func oneTimeKey(t *testing.T, key, parameters []byte) []byte {
+	t.Helper()
+	nonce, ok := cms.ParseOctets(parameters)
+	if !ok {
+		t.Fatalf("a nonce is %x", parameters)
+	}
+	c, err := chacha20.NewUnauthenticatedCipher(key, nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := make([]byte, 32)
+	c.XORKeyStream(b, b)
+	return b[16:]
+}
+
 func memoryChild(t *testing.T, dir string) {
 	text, err := os.ReadFile(filepath.Join(dir, "key"))
 	if err != nil {
@@ -146,8 +172,8 @@ func memoryChild(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var open []*Message
-	var writers []io.Closer
+	var files []string
+	var writers []io.Closer // they are done, and still held
 	for _, c := range []Cipher{AES256GCM, AES128GCM, ChaCha20Poly1305} {
 		for i := range scanned {
 			file, err := os.Create(filepath.Join(dir, fmt.Sprintf("%d-%d.p7m", c, i)))
@@ -165,19 +191,24 @@ func memoryChild(t *testing.T, dir string) {
 			if err := w.Close(); err != nil {
 				t.Fatal(err)
 			}
-			sealed, err := os.ReadFile(file.Name())
-			if err != nil {
-				t.Fatal(err)
-			}
-			m, err := Open(bytes.NewReader(sealed), k, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := m.Read(make([]byte, 10)); err != nil {
-				t.Fatal(err)
-			}
-			open, writers = append(open, m), append(writers, w)
+			files, writers = append(files, file.Name()), append(writers, w)
 		}
+	}
+	pause("sealed")
+	var open []*Message
+	for _, name := range files {
+		sealed, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := Open(bytes.NewReader(sealed), k, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := m.Read(make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, m)
 	}
 	pause("open")
 	for i, m := range open {
@@ -188,7 +219,7 @@ func memoryChild(t *testing.T, dir string) {
 		}
 	}
 	pause("done")
-	if len(writers) == 0 {
+	if len(writers) != len(open) {
 		t.Fatal("nothing was written")
 	}
 	os.Exit(0)

@@ -315,6 +315,7 @@ func (e *envelope) open() (io.Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.Help = help
 	e.reader.wipe()
 	e.reader = &decrypter{
 		r: e.content.Reader(r), cipher: c, marks: e.marks, left: e.length,

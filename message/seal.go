@@ -24,7 +24,7 @@ type Cipher int
 const (
 	AES256GCM        Cipher = iota // RFC 5084
 	AES128GCM                      // RFC 5084
-	ChaCha20Poly1305               // RFC 8103; few mail programs know it
+	ChaCha20Poly1305               // RFC 8103; few mail programs know it, and it is slower
 )
 
 // String returns the name that the RFCs give the cipher.
@@ -70,8 +70,9 @@ type SealOptions struct {
 // which does not close w; without it, receivers find the message truncated. nil
 // options are the zero ones.
 //
-// A message of any length takes less than 1 MiB of memory. The writer is not safe for
-// concurrent use.
+// A message of any length takes less than 1 MiB of memory. With ChaCha20Poly1305, Write
+// has all processors that are free work at it; they are done when it returns. The writer
+// is not safe for concurrent use.
 func Seal(w io.Writer, to []*Recipient, o *SealOptions) (io.WriteCloser, error) {
 	if o == nil {
 		o = new(SealOptions)
@@ -173,8 +174,19 @@ func newSealing(to []*Recipient, c Cipher) (*sealing, error) {
 		}
 		s.envelope.Recipients = append(s.envelope.Recipients, wrapped)
 	}
-	s.cipher, err = content.New(algorithm, key.Bytes(), nonce, nil)
-	return s, err
+	if s.cipher, err = content.New(algorithm, key.Bytes(), nonce, nil); err != nil {
+		return nil, err
+	}
+	s.cipher.Help = help
+	return s, nil
+}
+
+// help has other processors work at a cipher that is slow, for as long as there is
+// something to do in one part of a message.
+func help(n int, f func()) {
+	for range min(n, runtime.GOMAXPROCS(0)-1) {
+		go f()
+	}
 }
 
 func (s *sealing) seal(dst, part []byte) error { return s.cipher.Seal(dst, part) }

@@ -61,16 +61,31 @@ var ErrTooLong = errors.New("content: longer than one key may encrypt")
 // by part, Add authenticates a ciphertext, and Decrypt decrypts it. It is not safe for
 // concurrent use.
 type Cipher struct {
-	stream cipher.Stream
+	// Help makes Seal and Decrypt faster with ciphers that are slow by themselves. It is
+	// set before they are called; nil: there is none.
+	Help Help
+
+	stream keystream
 	mac    authenticator
 	max    uint64
 	length uint64 // of what it was given
 }
 
+// A Help has f run up to n times, beside its caller and at the same time, and does not
+// wait for it. f returns soon; it need not run at all, nor before there is nothing left
+// for it to do.
+type Help func(n int, f func())
+
+// A keystream encrypts and decrypts.
+type keystream interface {
+	decrypt(b []byte, help Help)
+	wipe()
+}
+
 // An authenticator is a one-time MAC of the associated data and the ciphertext.
 type authenticator interface {
 	add(ciphertext []byte)
-	seal(dst, part []byte, stream cipher.Stream) // encrypts, and adds what comes of it
+	seal(dst, part []byte, help Help) // encrypts, and adds what comes of it
 	tag() [TagLen]byte
 	wipe()
 }
@@ -98,7 +113,7 @@ func (c *Cipher) Seal(dst, part []byte) error {
 	if err := c.count(part); err != nil {
 		return err
 	}
-	volatile.DoOften(func() { c.mac.seal(dst, part, c.stream) })
+	c.mac.seal(dst, part, c.Help)
 	return nil
 }
 
@@ -107,7 +122,7 @@ func (c *Cipher) Decrypt(b []byte) error {
 	if err := c.count(b); err != nil {
 		return err
 	}
-	volatile.DoOften(func() { c.stream.XORKeyStream(b, b) })
+	c.stream.decrypt(b, c.Help)
 	return nil
 }
 
@@ -140,7 +155,7 @@ func (c *Cipher) Wipe() {
 	if c == nil || c.stream == nil {
 		return
 	}
-	wipeStream(c.stream)
+	c.stream.wipe()
 	c.stream = nil
 	c.mac.wipe()
 }
@@ -160,7 +175,7 @@ func newGCM(key, nonce, aad []byte) (*Cipher, error) {
 	var counter [aes.BlockSize]byte
 	copy(counter[:], nonce)
 	counter[aes.BlockSize-1] = 2 // inc32(J0): NIST SP 800-38D, Section 7.1
-	return &Cipher{stream: cipher.NewCTR(block, counter[:]), mac: mac, max: maxGCM}, nil
+	return &Cipher{stream: ctr{cipher.NewCTR(block, counter[:])}, mac: mac, max: maxGCM}, nil
 }
 
 func newChaCha(key, nonce, aad []byte) (*Cipher, error) {
@@ -171,16 +186,21 @@ func newChaCha(key, nonce, aad []byte) (*Cipher, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Cipher{stream: stream, mac: newPoly1305(stream, aad), max: maxChaCha}, nil
+	mac := newPoly1305(stream, aad)
+	return &Cipher{stream: mac.stream, mac: mac, max: maxChaCha}, nil
 }
 
-// wipeStream wipes a stream cipher, or the one in a wrapper that crypto/cipher puts
-// around its own.
-func wipeStream(s cipher.Stream) {
-	p := reflect.ValueOf(s)
+// ctr is AES in counter mode.
+type ctr struct{ cipher.Stream }
+
+func (c ctr) decrypt(b []byte, _ Help) { volatile.DoOften(func() { c.XORKeyStream(b, b) }) }
+
+// wipe wipes the stream, or the one in a wrapper that crypto/cipher puts around its own.
+func (c ctr) wipe() {
+	p := reflect.ValueOf(c.Stream)
 	if p.Kind() != reflect.Pointer {
 		p = reflect.New(p.Type())
-		p.Elem().Set(reflect.ValueOf(s))
+		p.Elem().Set(reflect.ValueOf(c.Stream))
 	}
 	volatile.WipeObject(p.Interface())
 }

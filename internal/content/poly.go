@@ -5,7 +5,6 @@
 package content
 
 import (
-	"crypto/cipher"
 	"encoding/binary"
 
 	"golang.org/x/crypto/chacha20"
@@ -17,6 +16,7 @@ import (
 
 // poly is the MAC of RFC 8439, Section 2.8.
 type poly struct {
+	stream *chacha
 	mac    *poly1305.MAC
 	aad, n uint64 // bytes of associated data and of ciphertext
 }
@@ -30,7 +30,7 @@ func newPoly1305(stream *chacha20.Cipher, aad []byte) *poly {
 	defer volatile.Wipe(key[:])
 	stream.XORKeyStream(block[:], block[:])
 	copy(key[:], block[:])
-	p := &poly{mac: poly1305.New(&key), aad: uint64(len(aad))}
+	p := &poly{stream: &chacha{stream: stream}, mac: poly1305.New(&key), aad: uint64(len(aad))}
 	_, _ = p.mac.Write(aad)
 	pad(p.mac, p.aad)
 	return p
@@ -41,9 +41,10 @@ func (p *poly) add(part []byte) {
 	p.n += uint64(len(part))
 }
 
-func (p *poly) seal(dst, part []byte, stream cipher.Stream) {
-	stream.XORKeyStream(dst, part)
-	p.add(dst)
+func (p *poly) seal(dst, part []byte, help Help) {
+	p.stream.xor(dst, part, help, func(ciphertext []byte) {
+		volatile.DoOften(func() { p.add(ciphertext) })
+	})
 }
 
 func (p *poly) tag() [TagLen]byte {
