@@ -177,3 +177,43 @@ func (h *rawHello) checkPSK(t *testing.T) {
 		t.Errorf("the age of an external key is %x", age)
 	}
 }
+
+// TestSameShareTwice has a client use its share for two connections, which RFC 8446
+// allowed. Both servers take it, and have randoms and shares of their own (RFC 9846,
+// Sections 4.2.3 and 4.3.8).
+func TestSameShareTwice(t *testing.T) {
+	t.Parallel()
+	for _, g := range kex.All() {
+		c, err := NewClient(clientConfig(func(c *Config) { c.Groups, c.KeyShares = kex.All(), []kex.Group{g} }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Wipe()
+		events, err := c.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var answers []*wire.ServerHello
+		for range 2 {
+			s, err := NewServer(serverConfig(func(c *Config) { c.Groups = []kex.Group{g} }))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Wipe()
+			server := &endpoint{m: s}
+			server.receive(parcel{messages: events[0].(Send).Messages})
+			if server.err != nil {
+				t.Fatalf("%v: %v", g, server.err)
+			}
+			answer, err := wire.ParseServerHello(server.out[0].messages)
+			if err != nil {
+				t.Fatal(err)
+			}
+			answers = append(answers, answer)
+		}
+		one, two := answers[0], answers[1]
+		if one.IsHelloRetryRequest() || one.Random == two.Random || bytes.Equal(one.KeyShare.Data, two.KeyShare.Data) {
+			t.Errorf("%v: two connections have the same random or share", g)
+		}
+	}
+}
