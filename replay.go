@@ -41,7 +41,9 @@ type EarlyUse struct {
 // millisecond: an earlier run of the program may have accepted them. A clock that was set back makes what was
 // forgotten fresh again: it refuses all tickets until the clock is where it was before.
 // It cannot know of a clock that was set back between two runs of the program: where the
-// ticket keys outlive these, and clocks are not to be trusted, so should the guard.
+// ticket keys outlive these, and clocks are not to be trusted, so should the guard. Configs
+// that share it best have the same MaxTicketAgeSkew: one with a larger one that comes later
+// has it begin anew.
 func NewReplayGuard(size int) ReplayGuard {
 	return newMemoryGuard(size, time.Now())
 }
@@ -75,11 +77,17 @@ const replayWindow = 2 * freshness
 // once may be out of order. It is remembered for longer by as much.
 const clockStep = time.Second
 
-// remember makes the window at least so long.
-func (g *memoryGuard) remember(window time.Duration) {
+// remember makes the window at least so long. What was forgotten by a shorter one must not
+// be fresh again, so that a guard which has been asked before begins anew.
+func (g *memoryGuard) remember(window time.Duration, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.window = max(g.window, window)
+	if window <= g.window {
+		return
+	}
+	if g.window = window; !g.latest.IsZero() {
+		g.start = now
+	}
 }
 
 func (g *memoryGuard) Admit(_ context.Context, use EarlyUse) (bool, error) {

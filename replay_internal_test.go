@@ -39,6 +39,70 @@ func TestReplayWindow(t *testing.T) {
 	}
 }
 
+// TestReplayLongerWindow has a second Config come to share a guard, with a longer window:
+// what was forgotten by the shorter one is not fresh again.
+func TestReplayLongerWindow(t *testing.T) {
+	t.Parallel()
+	start := time.Unix(1_700_000_000, 0)
+	now := start
+	g := newMemoryGuard(0, start.Add(-time.Hour))
+	join := func(skew time.Duration) {
+		t.Helper()
+		config := &Config{Identity: seeded(1), Peers: NoClientAuth(), MaxEarlyData: 1, Replay: g, MaxTicketAgeSkew: skew, Time: func() time.Time { return now }}
+		if _, err := config.settle(true, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admit := func(token byte, issued time.Time) bool {
+		ok, _ := g.Admit(t.Context(), EarlyUse{Token: [32]byte{token}, Issued: issued, Now: now, Until: issued.Add(time.Minute)})
+		return ok
+	}
+	join(0)
+	use := EarlyUse{Token: [32]byte{1}, Issued: start, Now: now, Until: now.Add(freshness)}
+	if ok, _ := g.Admit(t.Context(), use); !ok {
+		t.Fatal("the first use is refused")
+	}
+	now = start.Add(43 * time.Second)
+	other := EarlyUse{Token: [32]byte{2}, Issued: now, Now: now, Until: now.Add(freshness)}
+	if ok, _ := g.Admit(t.Context(), other); !ok { // which has the first one forgotten
+		t.Fatal("another is refused")
+	}
+	now = start.Add(50 * time.Second)
+	join(time.Minute)
+	if admit(1, start) {
+		t.Error("admitted again, by a longer window")
+	}
+	now = now.Add(time.Second)
+	if !admit(3, now) || admit(3, now) {
+		t.Error("a ticket that is younger is refused, or admitted twice")
+	}
+	join(time.Minute)
+	if !admit(4, now) {
+		t.Error("it begins anew, and the window is the same")
+	}
+	now = now.Add(2 * time.Minute)
+	if !admit(5, now) {
+		t.Error("refused for good")
+	}
+
+	// A Config of GetConfig's has the guard of the Listener's, and its own idea of clocks.
+	outer, err := (&Config{Identity: seeded(1), Peers: NoClientAuth(), MaxEarlyData: 1}).settle(true, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner, err := (&Config{Identity: seeded(2), Peers: NoClientAuth(), MaxEarlyData: 1, MaxTicketAgeSkew: time.Minute}).settle(true, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner.inherit(outer)
+	use = EarlyUse{Token: [32]byte{1}, Issued: now, Now: now, Until: now.Add(inner.maxTicketAgeSkew())}
+	for n := range 2 {
+		if ok, _ := outer.replay.Admit(t.Context(), use); ok != (n == 0) {
+			t.Errorf("a Config of GetConfig's, use %d: %v", n, ok)
+		}
+	}
+}
+
 // TestReplayFirst shows what becomes of the tickets of the guard's first millisecond. The
 // one that comes with a Config takes them, as their keys are no older than it; one that
 // may stand beside older keys does not.

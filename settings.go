@@ -81,8 +81,13 @@ func (s *settings) settleReplay() {
 	case s.TicketKeys == nil:
 		s.replay = newMemoryGuard(0, time.Time{}) // the keys of its tickets are no older than it
 	}
+	s.settleGuard()
+}
+
+// settleGuard has a guard of ours remember for as long as a replay may pass for fresh.
+func (s *settings) settleGuard() {
 	if guard, ok := s.replay.(*memoryGuard); ok {
-		guard.remember(2 * s.maxTicketAgeSkew())
+		guard.remember(2*s.maxTicketAgeSkew(), s.now())
 	}
 }
 
@@ -103,6 +108,7 @@ func (s *settings) inherit(outer *settings) {
 	s.ticketKeys, s.keysShared = outer.ticketKeys, true
 	if s.Replay == nil && s.replay != nil {
 		s.replay = outer.replay
+		s.settleGuard()
 	}
 }
 
