@@ -314,7 +314,9 @@ func selfSigned(t testing.TB, id *mayfly.Identity) tls.Certificate {
 	return cert
 }
 
-// TestPSKLookup shows what PSKLookup is asked, and what becomes of its answers.
+// TestPSKLookup shows what PSKLookup is asked, and what becomes of its answers. An imported
+// key has two identities, which are both asked for: as often for a key that is there as for
+// one that is not.
 func TestPSKLookup(t *testing.T) {
 	t.Parallel()
 	key, down := secretKey(t), errors.New("the table is down")
@@ -342,10 +344,11 @@ func TestPSKLookup(t *testing.T) {
 		asked  int
 		code   string
 	}{
-		{"the key", client, give(imported(t, "k", key, "hub", "sensor"), nil), offer, 1, ""},
+		{"the key", client, give(imported(t, "k", key, "hub", "sensor"), nil), offer, 2, ""},
+		{"a wrong key", imported(t, "k", secretKey(t), "sensor", "hub"), give(imported(t, "k", key, "hub", "sensor"), nil), offer, 2, "decrypt_error"},
 		{"made when asked", client, func(o mayfly.PSKOffer) (*mayfly.PresharedKey, error) {
 			return mayfly.NewPresharedKey(o.Identity, key, o.Server, o.Client)
-		}, offer, 1, ""},
+		}, offer, 2, ""},
 		{"plain", plain(t, false, "\x00\x01p", key), give(plain(t, true, "\x00\x01p", key), nil), mayfly.PSKOffer{Identity: "\x00\x01p"}, 1, ""},
 		{"none", client, give(nil, nil), offer, 2, "decrypt_error"},
 		{"another", client, give(imported(t, "l", key, "hub", "sensor"), nil), offer, 2, "decrypt_error"},

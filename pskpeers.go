@@ -51,11 +51,12 @@ func PSKs(keys ...*PresharedKey) Peers {
 // internal_error. A key that does not fit the offer, in its names for example, is as
 // good as none.
 //
-// For a server that has pre-shared keys alone, an unknown key should take find
-// as long as a known one. A client may name several keys, of which the first eight are
-// looked up, again after a HelloRetryRequest. ctx is that of the handshake. find must be
-// safe for concurrent use. A key that it makes anew each time is wiped when the
-// garbage collector finds it.
+// For a server that has pre-shared keys alone, an unknown key should take find as long as
+// a known one. A client may name several keys, and names an imported one once for each
+// hash: such a server looks up the first eight, whether a key is there or not, and others
+// stop at the first that is there; again after a HelloRetryRequest. ctx is that of the
+// handshake. find must be safe for concurrent use. A key that it makes anew each time is
+// wiped when the garbage collector finds it.
 func PSKLookup(find func(ctx context.Context, offer PSKOffer) (*PresharedKey, error)) Peers {
 	return &pskLookup{f: find}
 }

@@ -193,8 +193,8 @@ func (m *Machine) findPSK(s *selection, hello *wire.ClientHello, fixed bool) err
 		}
 		m.secrets.dropPSK()
 		m.secrets.psk, s.pskIndex, best = p, i, goes
-		if p.Rank == 0 {
-			break
+		if p.Rank == 0 && (p.Kind == schedule.ResumptionBinder || !m.asksPSKsAlone(hello)) {
+			break // otherwise the count of lookups would tell that the key is there
 		}
 	}
 	s.suite = best
