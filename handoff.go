@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync"
 
 	"github.com/mayfly-tls/mayfly/internal/handover"
 )
@@ -28,9 +29,9 @@ var ErrDetached = errors.New("mayfly: the connection was handed on")
 //
 // A Receiver is good for one connection: its key is wiped when that was opened, so that
 // it cannot be opened again, elsewhere or by a replay, and no nonce is used twice. All
-// methods may be called at the same time.
+// methods may be called at the same time. The zero Receiver is one that was wiped.
 type Receiver struct {
-	mu  gate
+	mu  sync.Mutex
 	key *handover.Key
 }
 
@@ -40,7 +41,7 @@ func NewReceiver() (*Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Receiver{newGate(), key}, nil
+	return &Receiver{key: key}, nil
 }
 
 // Offer returns what the donor needs: about 1,200 bytes, and no secret. It is nil after

@@ -134,6 +134,7 @@ func (c *Conn) restoreIntroduction(state *handover.State) error {
 		return localError(err)
 	}
 	i.seal()
+	i.earlyReason = EarlyDataUnknown
 	c.intro = i
 	return nil
 }

@@ -122,6 +122,9 @@ func TestHandOnState(t *testing.T) {
 	if got := next.Peer(); got.Pin != peer.Pin || got.Kind != peer.Kind || got.Resumed {
 		t.Errorf("%+v became %+v", peer, got)
 	}
+	if got := next.EarlyDataReason(); got != mayfly.EarlyDataUnknown {
+		t.Errorf("early data that was another process's concern: %v", got)
+	}
 	if next.Stats() != stats {
 		t.Errorf("%+v became %+v", stats, next.Stats())
 	}
@@ -266,6 +269,11 @@ func TestHandOnRefused(t *testing.T) {
 		if _, _, err := server.Detach(t.Context(), offer); err == nil {
 			t.Errorf("an offer of %d bytes was taken", len(offer))
 		}
+	}
+	zero := new(mayfly.Receiver)
+	zero.Wipe()
+	if c, err := zero.Attach(server.NetConn(), nil, sc); err == nil || c != nil || zero.Offer() != nil {
+		t.Errorf("a zero Receiver: %v, %v", c, err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()

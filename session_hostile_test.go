@@ -158,6 +158,35 @@ func TestTooMuchEarlyData(t *testing.T) {
 	}
 }
 
+// TestSkippedEarlyData has a client send more early data than its ticket allows to a server
+// that has refused it: what is skipped without a key to tell it from anything else is
+// bounded (RFC 9846, Section 4.3.10).
+func TestSkippedEarlyData(t *testing.T) {
+	t.Parallel()
+	for n, skipped := range map[int]bool{1000: true, 16 << 10: true, 20_000: false, 1 << 20: false} {
+		for name, refuse := range map[string]func(*rig){
+			"refused": func(r *rig) { r.server.Replay = guardFunc(func() (bool, error) { return false, nil }) },
+			"retried": func(r *rig) { r.server.CurvePreferences = []tls.CurveID{tls.CurveP256} },
+		} {
+			r := newEarlyRig(t)
+			r.connect(t)
+			mayfly.AllowEarly(newest(t, r.cache), 1<<30)
+			refuse(r)
+			res := r.sendEarly(t, strings.Repeat("x", n))
+			if skipped {
+				res.must(t, false, "")
+				continue
+			}
+			if e, ok := errors.AsType[*mayfly.AlertError](res.serverErr); !ok || e.Code != 10 || e.Remote {
+				t.Errorf("%s, %d bytes: %v, want unexpected_message", name, n, res.serverErr)
+			}
+			if len(res.read) != 0 {
+				t.Errorf("%s: %d bytes were read", name, len(res.read))
+			}
+		}
+	}
+}
+
 // TestFailedDetach leaves the connection as it was, but that a Read that was under way
 // has to be repeated.
 func TestFailedDetach(t *testing.T) {

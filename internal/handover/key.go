@@ -67,14 +67,17 @@ func NewKey() (*Key, error) {
 // Offer is what the donor needs to know of the key. It is no secret; but a donor must
 // be sure whose it is.
 func (k *Key) Offer() []byte {
-	if k.private == nil {
+	if k == nil || k.private == nil {
 		return nil
 	}
 	return append([]byte{offerVersion}, k.private.PublicKey().Bytes()...)
 }
 
-// Wipe destroys the key. It may be called again.
+// Wipe destroys the key. It may be called again, and on nil.
 func (k *Key) Wipe() {
+	if k == nil {
+		return
+	}
 	if k.x != nil {
 		volatile.WipeObject(k.x)
 	}
@@ -120,7 +123,7 @@ func (o *Offer) Seal(s *State) (blob []byte, err error) {
 // time.
 func (k *Key) Open(blob []byte) (*State, error) {
 	switch {
-	case k.private == nil:
+	case k == nil || k.private == nil:
 		return nil, errUsed
 	case len(blob) == 0 || blob[0] != blobVersion:
 		return nil, ErrBlob
