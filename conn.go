@@ -96,7 +96,7 @@ func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan
 		baton:    newGate(),
 		deaf:     make(chan struct{}),
 		over:     make(chan struct{}),
-		in:       &readHalf{opener: record.NewOpener(), assembler: new(wire.Assembler), inbox: inbox{waiter: newWaiter(inner)}},
+		in:       &readHalf{opener: record.NewOpener(), assembler: new(wire.Assembler), inbox: inbox{waiter: newWaiter(inner), poor: true}},
 		out:      &writeHalf{mu: newGate(), sealer: record.NewSealer()},
 		keys:     new(keyring),
 	}

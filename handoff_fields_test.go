@@ -26,7 +26,7 @@ func TestHandOnFields(t *testing.T) {
 			"inner settings deadlines deaf deafen over finish done closed leaving detached ended lifetime tickets teller buried",
 			"invalid baton cancel machine took until failed earlyPeer"},
 		{readHalf{}, "err opener assembler receiver inbox plain early counts oddities", "mu told", "raw skip"},
-		{inbox{}, "buf r w", "waiter bulk crew", ""},
+		{inbox{}, "buf r w", "waiter bulk poor crew", ""},
 		{oddities{}, "empty warnings keyUpdates tickets ccs", "", ""},
 		{counts{}, "records bytes keys", "", ""},
 		{writeHalf{}, "err sealer sender pending owing counts owed awaited", "mu rekey crew told callers", ""},

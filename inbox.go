@@ -20,16 +20,19 @@ type inbox struct {
 	buf  *[]byte // nil while nothing is buffered
 	r, w int     // what of buf is not yet opened
 	bulk bool    // the transport has more than readChunk at a time
+	poor bool    // the peer has proved nothing yet: no more is held for it than one record takes
 	crew crew    // for what is opened by more than one core
 }
 
-// The buffers that are read into, the larger ones for bulk data, and those in which
-// other transports than sockets are waited for.
+// The buffers that are read into: the small ones for handshakes, the large ones for bulk
+// data. In the last, other transports than sockets are waited for.
 var (
-	readBuffers = sync.Pool{New: func() any { b := make([]byte, readChunk); return &b }}
-	bulkBuffers = sync.Pool{New: func() any { b := make([]byte, bulkChunk); return &b }}
-	hugeBuffers = sync.Pool{New: func() any { b := make([]byte, crewChunk); return &b }}
-	waitBuffers = sync.Pool{New: func() any { b := make([]byte, waitChunk); return &b }}
+	helloBuffers  = sync.Pool{New: func() any { b := make([]byte, helloChunk); return &b }}
+	recordBuffers = sync.Pool{New: func() any { b := make([]byte, recordChunk); return &b }}
+	readBuffers   = sync.Pool{New: func() any { b := make([]byte, readChunk); return &b }}
+	bulkBuffers   = sync.Pool{New: func() any { b := make([]byte, bulkChunk); return &b }}
+	hugeBuffers   = sync.Pool{New: func() any { b := make([]byte, crewChunk); return &b }}
+	waitBuffers   = sync.Pool{New: func() any { b := make([]byte, waitChunk); return &b }}
 )
 
 // bufferPool is where buffers for n bytes come from.
@@ -39,8 +42,12 @@ func bufferPool(n int) *sync.Pool {
 		return &hugeBuffers
 	case n > readChunk:
 		return &bulkBuffers
+	case n > recordChunk:
+		return &readBuffers
+	case n > helloChunk:
+		return &recordBuffers
 	}
-	return &readBuffers
+	return &helloBuffers
 }
 
 // hold takes an empty buffer for n bytes.
@@ -129,11 +136,18 @@ func (in *inbox) fill(src io.Reader) error {
 }
 
 // judge notes whether data comes in bulk, after n bytes were read into room for more.
-func (in *inbox) judge(n, room int) { in.bulk = n == room || in.bulk && n >= readChunk }
+func (in *inbox) judge(n, room int) {
+	in.bulk = !in.poor && (n == room || in.bulk && n >= readChunk)
+}
 
 // chunk is how large a buffer should be.
 func (in *inbox) chunk() int {
 	switch {
+	case in.poor:
+		if n, _, _ := in.next(); n > helloChunk {
+			return recordChunk
+		}
+		return helloChunk
 	case !in.bulk:
 		return readChunk
 	case !in.crew.ready():
@@ -171,7 +185,7 @@ func (in *inbox) wait(src io.Reader) error {
 	defer waitBuffers.Put(small)
 	n, err := readSome(src, *small)
 	if n > 0 {
-		in.hold(n)
+		in.hold(max(n, in.chunk()))
 		in.w = copy(*in.buf, (*small)[:n])
 	}
 	return err

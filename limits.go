@@ -106,6 +106,12 @@ const (
 	// nothing is there.
 	waitChunk = 1 << 10
 
+	// helloChunk is how much is asked of the transport at once during the handshake,
+	// recordChunk the same in the middle of a record that is longer: what a stranger has
+	// begun and does not end takes no more room.
+	helloChunk  = 4 << 10
+	recordChunk = 17 << 10
+
 	// readChunk is how much is asked of the transport at once; bulkChunk, where more
 	// than that was there.
 	readChunk = 64 << 10

@@ -247,8 +247,10 @@ func (c *Conn) complete() {
 	c.unsettle()
 }
 
-// live begins the life of a connection that is ready for data.
+// live begins the life of a connection that is ready for data. Both halves are held, or
+// nobody has the connection yet.
 func (c *Conn) live() {
+	c.in.poor = false
 	if d := c.settings.MaxLifetime; d > 0 {
 		self := weak.Make(c) // a connection that was dropped is not kept
 		c.lifetime = time.AfterFunc(d-time.Since(c.started), func() {

@@ -17,16 +17,41 @@ import (
 
 	"github.com/mayfly-tls/mayfly"
 	"github.com/mayfly-tls/mayfly/internal/testnet"
+	"github.com/mayfly-tls/mayfly/record"
 )
 
 var held = flag.Int("connections", 500, "how many connections TestManyConnections holds")
 
-// strangers are how many of them TestStrangers lets in.
+// strangers are how many of them TestStrangers lets in, a quarter of each kind.
 const strangers = 1000
 
-// TestStrangers shows what a thousand strangers cost who connect and say nothing, or a
-// byte now and then, and that somebody with a key gets in beside them within a
-// second.
+// strangerCost is the most heap that a stranger of a kind may cost. MaxHandshakes times
+// the largest is what all strangers together can hold.
+var strangerCost = []struct {
+	kind  string
+	words [][]byte // one after the other
+	most  int      // bytes of heap
+}{
+	{"silent", nil, 8 << 10},
+	{"in the middle of a ClientHello", [][]byte{{22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3}}, 16 << 10},
+	{"in the middle of a long record", [][]byte{{22, 3, 1, 0x40, 0, 1, 0, 1, 0xfc, 3, 3}, make([]byte, 16000)}, 32 << 10},
+	{"in the middle of a long message", longHello(60 << 10), 128 << 10},
+}
+
+// longHello is the first part of a message, in full records, and the start of another record.
+func longHello(n int) (records [][]byte) {
+	rest := append([]byte{1, 0, 0xff, 0xf0}, make([]byte, n)...)
+	for len(rest) > 0 {
+		k := min(len(rest), record.MaxPlaintext)
+		records = append(records, append(header(record.Handshake, 0x0301, k), rest[:k]...))
+		rest = rest[k:]
+	}
+	return append(records, header(record.Handshake, 0x0301, 1000))
+}
+
+// TestStrangers shows what a thousand strangers cost who connect and say nothing, or begin
+// something and do not end it, and go on with a byte now and then; and that somebody with
+// a key gets in beside them within a second.
 func TestStrangers(t *testing.T) {
 	people()
 	before := runtime.NumGoroutine()
@@ -50,21 +75,36 @@ func TestStrangers(t *testing.T) {
 			accepted <- c
 		}
 	})
-	goroutines, heap := runtime.NumGoroutine(), heapInUse()
-	var there []*testnet.Conn
-	for i := range strangers {
-		c := pipes.dial(t)
-		there = append(there, c)
-		if i%2 == 1 { // the beginning of a ClientHello that never ends
-			_, _ = c.Write([]byte{22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3})
+	goroutines := runtime.NumGoroutine()
+	var there, dribbling []*testnet.Conn
+	for _, kind := range strangerCost {
+		const n = strangers / 4
+		heap := heapInUse()
+		for range n {
+			c := pipes.dial(t)
+			there = append(there, c)
+			if kind.words != nil {
+				dribbling = append(dribbling, c)
+			}
+			for _, word := range kind.words {
+				if _, err := c.Write(word); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		for _, c := range there[len(there)-n:] {
+			c.WaitRead()
+		}
+		cost := (int(heapInUse()) - int(heap)) / n
+		t.Logf("a stranger who is %s costs %d bytes of heap", kind.kind, cost)
+		if cost > kind.most {
+			t.Errorf("that is more than %d", kind.most)
 		}
 	}
 	var took []time.Duration
-	for range 20 {
-		for i, c := range there { // all dribble
-			if i%2 == 1 {
-				_, _ = c.Write([]byte{byte(i)})
-			}
+	for i := range 20 {
+		for _, c := range dribbling {
+			_, _ = c.Write([]byte{byte(i)})
 		}
 		began := time.Now()
 		c := mayfly.Client(pipes.dial(t), &mayfly.Config{Identity: people().client.identity, Peers: mayfly.Pins(people().serverEd.pin())})
@@ -81,9 +121,8 @@ func TestStrangers(t *testing.T) {
 	if worst := took[len(took)-1]; worst > time.Second {
 		t.Errorf("an honest client waited %v", worst)
 	}
-	each := func(n int) float64 { return float64(n) / strangers }
-	t.Logf("each of %d strangers, of whom half are silent, costs %.0f bytes of heap and %.2f goroutines; honest clients get in within %v, half of them within %v",
-		strangers, each(int(heapInUse())-int(heap)), each(runtime.NumGoroutine()-goroutines), took[len(took)-1], took[len(took)/2])
+	t.Logf("%d strangers, of whom a quarter are silent, take %.2f goroutines each; honest clients get in within %v, half of them within %v",
+		strangers, float64(runtime.NumGoroutine()-goroutines)/strangers, took[len(took)-1], took[len(took)/2])
 	_ = ln.Close()
 	for _, c := range there {
 		_ = c.Close()

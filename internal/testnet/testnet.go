@@ -180,6 +180,16 @@ func (c *Conn) Close() error {
 	return nil
 }
 
+// WaitRead waits until the other end has read all that was written and waits for more,
+// or will read nothing more.
+func (c *Conn) WaitRead() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for (len(c.out.chunks) > 0 || !c.out.waiting) && !c.out.broken && !c.out.reset && !c.closed {
+		c.changed.Wait()
+	}
+}
+
 // Sent returns how many bytes this end has written.
 func (c *Conn) Sent() int64 {
 	c.mu.Lock()
