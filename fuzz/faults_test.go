@@ -14,7 +14,6 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -45,13 +44,17 @@ func (p path) pipe() (client, server *testnet.Conn) {
 	return testnet.Pipe(there, back)
 }
 
-// A visit is one side's use of a connection: every operation that there is.
+// A visit is one side's use of a connection.
 type visit struct {
-	conn   *mayfly.Conn
+	config *mayfly.Config
+	conn   *mayfly.Conn // nil: it came to none
 	keys   ledger
+	says   []byte
 	wrote  int // bytes that were sealed, and are the library's to deliver
 	got    []byte
 	end    error
+
+	mu     sync.Mutex // guards what do notes
 	errs   []error
 	failed string
 }
@@ -74,6 +77,8 @@ func (p path) deadline() time.Duration {
 func (v *visit) do(name string, f func() error) error {
 	began := time.Now()
 	err := f()
+	v.mu.Lock()
+	defer v.mu.Unlock()
 	if took := time.Since(began); took > tooLong {
 		v.failed = name + " took " + took.String()
 	}
@@ -81,68 +86,29 @@ func (v *visit) do(name string, f func() error) error {
 	return err
 }
 
-func (v *visit) run(seed byte, deadline time.Duration) {
-	c := v.conn
-	if v.do("Handshake", c.Handshake) == nil {
-		_ = c.SetDeadline(time.Now().Add(deadline))
-		read := make(chan struct{})
-		go func() {
-			defer close(read)
-			v.got, v.end = io.ReadAll(c)
-			if v.end == nil {
-				v.end = io.EOF
-			}
-		}()
-		data := pattern(visitData, seed)
-		for len(data) > 0 {
-			n := min(len(data), 7000)
-			if v.do("Write", func() error {
-				k, err := c.Write(data[:n])
-				v.wrote += k
-				return err
-			}) != nil {
-				break
-			}
-			data = data[n:]
-			_ = v.do("Rekey", func() error {
-				ctx, cancel := context.WithTimeout(context.Background(), deadline)
-				defer cancel()
-				return c.Rekey(ctx)
-			})
-		}
-		_ = v.do("ExportKeyingMaterial", func() error { _, err := c.ExportKeyingMaterial("EXPORTER-mayfly-fuzz", nil, 16); return err })
-		_ = v.do("Flush", c.Flush)
-		_ = v.do("CloseWrite", c.CloseWrite)
-		_ = v.do("Read", func() error { <-read; return v.end })
-	} else {
-		_ = v.do("Write", func() error { _, err := c.Write([]byte("x")); return err })
-		_ = v.do("Read", func() error { _, v.end = c.Read(make([]byte, 1)); return v.end })
-	}
-	_, _, _ = c.Peer(), c.ConnectionState(), c.Stats()
-	_ = v.do("Close", c.Close)
-	if v.do("Write after Close", func() error { _, err := c.Write([]byte("x")); return err }) == nil {
-		v.failed = "Write after Close succeeded"
-	}
+func newVisits(p path) (client, server *visit) {
+	client, server = &visit{says: pattern(visitData, 'c')}, &visit{says: pattern(visitData, 's')}
+	client.config = &mayfly.Config{Identity: people().client.identity, Peers: mayfly.Pins(people().serverEd.pin()),
+		HandshakeTimeout: p.deadline(), Trace: client.keys.trace(), Rekey: mayfly.RekeyPolicy{MinInterval: -1}}
+	server.config = &mayfly.Config{Identity: people().serverEd.identity, Peers: mayfly.Pins(people().client.pin()),
+		HandshakeTimeout: p.deadline(), Trace: server.keys.trace(), Rekey: mayfly.RekeyPolicy{MinInterval: -1}}
+	return client, server
 }
 
 // meet lets two connections visit each other over a path.
-func meet(p path) (client, server *visit) {
+func meet(p path, clientUse, serverUse func(v *visit, p path)) (client, server *visit) {
+	client, server = newVisits(p)
 	a, b := p.pipe()
-	client, server = new(visit), new(visit)
-	cc := &mayfly.Config{Identity: people().client.identity, Peers: mayfly.Pins(people().serverEd.pin()),
-		HandshakeTimeout: p.deadline(), Trace: client.keys.trace(), Rekey: mayfly.RekeyPolicy{MinInterval: -1}}
-	sc := &mayfly.Config{Identity: people().serverEd.identity, Peers: mayfly.Pins(people().client.pin()),
-		HandshakeTimeout: p.deadline(), Trace: server.keys.trace(), Rekey: mayfly.RekeyPolicy{MinInterval: -1}}
-	client.conn, server.conn = mayfly.Client(a, cc), mayfly.Server(b, sc)
+	client.conn, server.conn = mayfly.Client(a, client.config), mayfly.Server(b, server.config)
 	var both sync.WaitGroup
-	both.Go(func() { client.run('c', p.deadline()) })
-	both.Go(func() { server.run('s', p.deadline()) })
+	both.Go(func() { clientUse(client, p) })
+	both.Go(func() { serverUse(server, p) })
 	both.Wait()
 	return client, server
 }
 
 // check says what of one side is wrong.
-func (v *visit) check(t *testing.T, p path, who string, theirs byte, wrote int) {
+func (v *visit) check(t *testing.T, p path, who string, theirs *visit) {
 	t.Helper()
 	complain := func(text string) {
 		t.Helper()
@@ -151,70 +117,87 @@ func (v *visit) check(t *testing.T, p path, who string, theirs byte, wrote int) 
 	if v.failed != "" {
 		complain(v.failed)
 	}
-	if !bytes.HasPrefix(pattern(visitData, theirs), v.got) {
+	if !bytes.HasPrefix(theirs.says, v.got) {
 		complain("wrong data")
 	}
-	if v.end == io.EOF && len(v.got) != wrote {
+	if v.end == io.EOF && len(v.got) != theirs.wrote {
 		complain("a cut looks like an end")
 	}
 	var e *mayfly.AlertError
 	switch {
 	case v.end == io.EOF, errors.As(v.end, &e), errors.Is(v.end, io.ErrUnexpectedEOF), errors.Is(v.end, os.ErrDeadlineExceeded),
-		errors.Is(v.end, net.ErrClosed), errors.As(v.end, new(*net.OpError)):
+		errors.Is(v.end, context.DeadlineExceeded), errors.Is(v.end, net.ErrClosed), errors.As(v.end, new(*net.OpError)):
 	default:
 		complain("an error of an unknown kind")
 	}
-	if left := leftIn(v.conn); left != "" || v.keys.open() != 0 {
+	left := ""
+	if v.conn != nil {
+		left = leftIn(v.conn)
+	}
+	if left != "" || v.keys.open() != 0 {
 		complain("keys are left: " + left)
 	}
 }
 
-// TestFaults uses connections over a network that delays, splits, joins, cuts, resets,
-// stalls, corrupts, loses, doubles and reorders, at many places in turn. Nothing wrong
-// is read, no cut looks like an end, every call returns, no key and no goroutine is
-// left.
+// TestFaults uses connections, in all the ways that there are, over a network that delays,
+// splits, joins, cuts, resets, stalls, corrupts, loses, doubles and reorders, at many
+// places in turn. Nothing wrong is read, no cut looks like an end, every call returns, no
+// key and no goroutine is left.
 func TestFaults(t *testing.T) {
 	people()
 	before := runtime.NumGoroutine()
-	var paths []path
+	type trial struct {
+		path
+		use use
+	}
+	var trials []trial
 	at := []int64{0, 1, 4, 5, 6, 50, 200, 1300, 1500, 1505, 1700, 1800, 1900, 2000, 2200, 5000, 9000, 20000, 31000}
 	manners := []path{{}, {segments: []int{1, 500}}, {capacity: 1000}, {segments: []int{3000}, delay: 50 * time.Microsecond}}
+	all := uses()
 	for i := range *places {
 		at = append(at, int64(i*34000 / *places))
 	}
 	for i, at := range at {
 		for j, fault := range testnet.Faults() {
-			for _, fromClient := range []bool{true, false} {
+			for k, fromClient := range []bool{true, false} {
 				p := manners[(i+j)%len(manners)]
 				p.fault, p.at, p.fromClient = fault, at+int64(j), fromClient
-				paths = append(paths, p)
+				trials = append(trials, trial{p, all[0]})
+				for n, use := range all[1:] {
+					if *places > 0 || (i+j+k)%5 == n { // each fault in each use, and not at each place
+						trials = append(trials, trial{p, use})
+					}
+				}
 			}
 		}
 	}
-	var done, whole atomic.Int64
-	work := make(chan path)
+	var mu sync.Mutex
+	whole, done := 0, make(map[string]int)
+	work := make(chan trial)
 	var workers sync.WaitGroup
-	for range 16 { // most of the time somebody waits for a deadline
+	for range 32 { // most of the time somebody waits for a deadline
 		workers.Go(func() {
 			for p := range work {
-				client, server := meet(p)
-				client.check(t, p, "client", 's', server.wrote)
-				server.check(t, p, "server", 'c', client.wrote)
-				done.Add(1)
-				if client.end == io.EOF && server.end == io.EOF && client.wrote+server.wrote == 2*visitData {
-					whole.Add(1)
+				client, server := p.use.meet(p.path)
+				client.check(t, p.path, p.use.name+", client", server)
+				server.check(t, p.path, p.use.name+", server", client)
+				mu.Lock()
+				done[p.use.name]++
+				ended := client.end == io.EOF && server.end == io.EOF
+				if ended && client.wrote+server.wrote == 2*visitData {
+					whole++
+				} else if p.fault == testnet.None && p.use.name != "aborts" {
+					t.Errorf("%s, without a fault: %+v: %v, %v", p.use.name, p.path, client.end, server.end)
 				}
-				if p.fault == testnet.None && (client.end != io.EOF || server.end != io.EOF) {
-					t.Errorf("without a fault: %+v: %v, %v", p, client.end, server.end)
-				}
+				mu.Unlock()
 			}
 		})
 	}
-	for _, p := range paths {
+	for _, p := range trials {
 		work <- p
 	}
 	close(work)
 	workers.Wait()
 	checkGoroutines(t, before)
-	t.Logf("%d connections with faults, of which %d ended in order", done.Load(), whole.Load())
+	t.Logf("%d connections with faults, in uses %v, of which %d ended in order", len(trials), done, whole)
 }
