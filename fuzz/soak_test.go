@@ -6,6 +6,7 @@ package fuzz
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"flag"
@@ -43,7 +44,7 @@ const (
 
 // account is what all errands did together.
 type account struct {
-	connections, resumed, bytes, rekeys, cuts, hurries atomic.Int64
+	connections, resumed, bytes, rekeys, moves, cuts, hurries atomic.Int64
 }
 
 // TestSoak runs connections with random lives over loopback TCP for the time of the
@@ -56,10 +57,11 @@ func TestSoak(t *testing.T) {
 	people()
 	goroutines, descriptors := runtime.NumGoroutine(), openFiles()
 	var sum account
-	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{
+	config := &mayfly.Config{
 		Identity: people().serverEd.identity, Peers: mayfly.Pins(people().client.pin()),
 		Trace: new(mayfly.Trace), Rekey: mayfly.RekeyPolicy{Records: 50, MinInterval: -1},
-	})
+	}
+	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ func TestSoak(t *testing.T) {
 				return
 			}
 			servers.Go(func() {
-				if err := serveErrand(c, &sum); err != nil {
+				if err := serveErrand(newMover(c, config), &sum); err != nil {
 					t.Errorf("server: %v", err)
 				}
 			})
@@ -104,8 +106,8 @@ func TestSoak(t *testing.T) {
 	if now := heapInUse(); now > heap+heap/2+(8<<20) {
 		t.Errorf("%d bytes of heap are in use, %d were after a quarter", now, heap)
 	}
-	t.Logf("%v: %d connections, %d of them resumed, %d MB, %d rekeys, %d cut, %d closed in a hurry; heap %d kB after a quarter, %d kB at the end; %d goroutines, %d descriptors",
-		*soak, sum.connections.Load(), sum.resumed.Load(), sum.bytes.Load()>>20, sum.rekeys.Load(), sum.cuts.Load(), sum.hurries.Load(), heap>>10, heapInUse()>>10, runtime.NumGoroutine(), openFiles())
+	t.Logf("%v: %d connections, %d of them resumed, %d MB, %d rekeys, %d handed on, %d cut, %d closed in a hurry; heap %d kB after a quarter, %d kB at the end; %d goroutines, %d descriptors",
+		*soak, sum.connections.Load(), sum.resumed.Load(), sum.bytes.Load()>>20, sum.rekeys.Load(), sum.moves.Load(), sum.cuts.Load(), sum.hurries.Load(), heap>>10, heapInUse()>>10, runtime.NumGoroutine(), openFiles())
 }
 
 func heapInUse() uint64 {
@@ -135,19 +137,18 @@ func runErrand(addr string, r *rand.Rand, sessions *mayfly.SessionCache, sum *ac
 	if r.IntN(2) == 0 {
 		d.Config.Sessions = sessions
 	}
-	dialled, err := d.Dial("tcp", addr)
+	dialled, err := d.DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return err
 	}
-	c := dialled.(*mayfly.Conn)
+	c := newMover(dialled, d.Config)
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	head, _ := binary.Append(nil, binary.BigEndian, e)
 	if _, err := c.Write(head); err != nil {
 		return err
 	}
 	sum.connections.Add(1)
-	if c.Peer().Resumed {
+	if dialled.Peer().Resumed {
 		sum.resumed.Add(1)
 	}
 	wrote := make(chan error, 1)
@@ -156,7 +157,7 @@ func runErrand(addr string, r *rand.Rand, sessions *mayfly.SessionCache, sum *ac
 		switch {
 		case err != nil:
 		case e.End == clientCut:
-			err = c.NetConn().(*net.TCPConn).CloseWrite()
+			err = dialled.NetConn().(*net.TCPConn).CloseWrite()
 		case e.End == hurry:
 			err = c.Close()
 		default:
@@ -176,9 +177,8 @@ func runErrand(addr string, r *rand.Rand, sessions *mayfly.SessionCache, sum *ac
 }
 
 // serveErrand is the server's side.
-func serveErrand(c *mayfly.Conn, sum *account) error {
+func serveErrand(c *mover, sum *account) error {
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	head := make([]byte, 28)
 	var e errand
 	if _, err := io.ReadFull(c, head); err != nil {
@@ -193,7 +193,7 @@ func serveErrand(c *mayfly.Conn, sum *account) error {
 		switch {
 		case err != nil:
 		case e.End == serverCut:
-			err = c.NetConn().(*net.TCPConn).CloseWrite()
+			err = c.now().NetConn().(*net.TCPConn).CloseWrite()
 		default:
 			err = c.CloseWrite()
 		}
@@ -219,11 +219,17 @@ func serveErrand(c *mayfly.Conn, sum *account) error {
 	return nil
 }
 
-// stream writes the bytes of a seed in pieces, and changes the keys now and then.
-func stream(c *mayfly.Conn, seed uint64, n uint32, pieces uint64, sum *account) error {
+// stream writes the bytes of a seed in pieces, changes the keys now and then, and hands
+// the connection on.
+func stream(c *mover, seed uint64, n uint32, pieces uint64, sum *account) error {
 	data, r := rand.NewChaCha8(seedOf(seed)), rand.New(rand.NewPCG(pieces, 2))
 	buf := make([]byte, 1<<16)
+	var moves sync.WaitGroup
+	defer moves.Wait()
 	for n > 0 {
+		if r.IntN(100) == 0 {
+			moves.Go(func() { c.move(sum) })
+		}
 		piece := buf[:min(int(n), 1+r.IntN(1<<r.IntN(17)))]
 		_, _ = data.Read(piece)
 		if _, err := c.Write(piece); err != nil {
@@ -232,7 +238,8 @@ func stream(c *mayfly.Conn, seed uint64, n uint32, pieces uint64, sum *account) 
 		n -= uint32(len(piece))
 		sum.bytes.Add(int64(len(piece)))
 	}
-	sum.rekeys.Add(int64(c.Stats().KeysSent))
+	moves.Wait()
+	sum.rekeys.Add(int64(c.now().Stats().KeysSent))
 	return nil
 }
 
@@ -246,7 +253,7 @@ var errWrongData = errors.New("what was read is not what was sent")
 // compare reads to the end: nil is io.EOF after all the bytes of a seed. With part,
 // others may be missing: TCP throws away what is under way to somebody who still
 // writes to a closed socket.
-func compare(c *mayfly.Conn, seed uint64, n uint32, part bool) error {
+func compare(c *mover, seed uint64, n uint32, part bool) error {
 	data := rand.NewChaCha8(seedOf(seed))
 	buf, want := make([]byte, 1<<15), make([]byte, 1<<15)
 	for got := uint32(0); ; {
