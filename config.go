@@ -274,7 +274,9 @@ func (c *Config) Clone() *Config {
 
 // MLKEM1024 is ML-KEM-1024 by itself, for Config.CurvePreferences
 // (draft-ietf-tls-mlkem). tls.X25519MLKEM768 holds as long as one of two problems is
-// hard; this is for those whose rules want no elliptic curve.
+// hard; this is for those whose rules want no elliptic curve. Built without
+// GOEXPERIMENT=runtimesecret, a client leaves something in memory that gives the secret
+// away: see SECURITY.md.
 const MLKEM1024 tls.CurveID = 0x0202
 
 // A RekeyPolicy says when a side changes the keys under which it sends. Keys are

@@ -250,31 +250,37 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// TestNothingLeft shows that the keys, and the nonce, which tells the IV, are gone.
+// TestNothingLeft shows that the keys, and the nonce, which tells the IV, are gone when
+// others take their place, and at the end.
 func TestNothingLeft(t *testing.T) {
 	t.Parallel()
-	sealer, opener := pair(t, suite.ChaCha20Poly1305)
-	b, err := sealer.Seal(nil, ApplicationData, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	openAll(t, opener, b)
-	zero := [suite.NonceLen]byte{}
-	sending, receiving := sealer.keys, opener.keys
-	if sealer.nonce == zero || opener.nonce == zero {
-		t.Fatal("no nonce was made")
-	}
-	for range 2 {
-		sealer.Wipe()
-		opener.Wipe()
-	}
-	for _, keys := range []*suite.Keys{sending, receiving} {
-		if keys.AEAD != nil || keys.IV != zero {
-			t.Error("keys are left")
+	for name, end := range map[string]func(*Sealer, *Opener){
+		"SetKeys": func(s *Sealer, o *Opener) {
+			s.SetKeys(suite.ByID(suite.AES128GCM).NewKeys(make([]byte, 16), make([]byte, 12)))
+			o.SetKeys(nil)
+		},
+		"Wipe": func(s *Sealer, o *Opener) { s.Wipe(); o.Wipe(); s.Wipe(); o.Wipe() },
+	} {
+		sealer, opener := pair(t, suite.ChaCha20Poly1305)
+		b, err := sealer.Seal(nil, ApplicationData, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if sealer.nonce != zero || opener.nonce != zero || sealer.keys != nil || opener.keys != nil {
-		t.Error("a nonce is left")
+		openAll(t, opener, b)
+		zero := [suite.NonceLen]byte{}
+		sending, receiving := sealer.keys, opener.keys
+		if sealer.nonce == zero || opener.nonce == zero {
+			t.Fatal("no nonce was made")
+		}
+		end(sealer, opener)
+		if sealer.nonce != zero || opener.nonce != zero {
+			t.Errorf("%s: a nonce is left", name)
+		}
+		for _, keys := range []*suite.Keys{sending, receiving} {
+			if keys.AEAD != nil || keys.IV != zero {
+				t.Errorf("%s: keys are left", name)
+			}
+		}
 	}
 }
 

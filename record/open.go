@@ -34,6 +34,7 @@ func (o *Opener) SetKeys(keys *suite.Keys) {
 	}
 	o.keys.Wipe()
 	o.keys, o.seq = keys, 0
+	clear(o.nonce[:]) // it gives away the IV
 }
 
 // Continue is SetKeys for keys under which others have opened seq records.

@@ -48,6 +48,7 @@ func (s *Sealer) SetKeys(keys *suite.Keys) {
 	}
 	s.keys.Wipe()
 	s.keys, s.seq = keys, 0
+	clear(s.nonce[:]) // it gives away the IV
 }
 
 // Continue is SetKeys for keys under which others have sealed seq records, which will

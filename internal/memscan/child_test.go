@@ -42,76 +42,10 @@ const (
 	drop  = 'd' // forget the connection
 )
 
-// A kind is how a connection is made, used and ended.
-type kind struct {
-	client bool // the child is the client
-	psk    bool // an imported pre-shared key
-	ticket bool // a session is resumed
-	moved  bool // the child hands the connection on, to itself
-	raw    bool // raw public keys, otherwise X.509
-	rekeys bool
-	floods bool // once, with much data both ways
-	deep   bool // on stacks that have grown
-	end    end
-	stop   stop
-	suite  uint16
-	group  tls.CurveID
-}
-
-// An end is how a connection ends.
-type end int
-
-const (
-	closes   end = iota // the child calls Close
-	hears               // the peer calls Close, and the child then
-	breaks              // the peer sends a forged record; nobody calls Close
-	drops               // the child forgets the connection
-	ends                // how many there are
-	survives            // it does not
-)
-
-// A stop is where a connection waits while the memory is searched.
-type stop int
-
-const (
-	open      stop = iota
-	atHello        // before the ServerHello
-	atFlight       // before the peer's Finished
-	closed         // at the end
-	departing      // open, but about to end
-)
-
-// connections is how many there are at once: each combination.
-const connections = 2 * 2 * 2 * 3 * 3 * int(ends)
-
-func kindOf(i int) kind {
-	k := kind{deep: i%3 == 1, psk: i%5 == 2, ticket: i%5 == 4, moved: i%11 == 3, floods: i%13 == 6}
-	n := i
-	next := func(m int) int { r := n % m; n /= m; return r }
-	k.client = next(2) == 0
-	k.raw = next(2) == 0
-	k.rekeys = next(2) == 0
-	k.suite = []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256}[next(3)]
-	k.group = []tls.CurveID{tls.X25519, tls.CurveP256, tls.X25519MLKEM768}[next(3)]
-	k.end = end(next(int(ends)))
-	if i%19 == 0 {
-		k.end = survives
-	}
-	switch i * 5 / 7 % 5 {
-	case 1:
-		if k.client {
-			k.stop = atHello
-		}
-	case 2:
-		k.stop = atFlight
-	}
-	return k
-}
-
 // A secure is a connection of crypto/tls or of mayfly.
 type secure interface {
 	net.Conn
-	Handshake() error
+	HandshakeContext(context.Context) error
 }
 
 // child is the process whose memory is searched. It knows no secret but those that
@@ -121,7 +55,12 @@ type child struct {
 	addr     string
 	identity *mayfly.Identity
 	cert     tls.Certificate
+	replay   mayfly.ReplayGuard
 	resume   chan struct{}
+
+	canceled context.Context // of handshakes that are to fail by it
+	cancel   context.CancelFunc
+	failing  sync.WaitGroup // handshakes that are to fail
 
 	mu   sync.Mutex
 	kept []secure // connections that have failed
@@ -131,20 +70,28 @@ type child struct {
 
 func runChild(t *testing.T, how, addr string) {
 	runtime.GOMAXPROCS(max(4, runtime.GOMAXPROCS(0)))
-	c := &child{mayfly: how == "mayfly", addr: addr, resume: make(chan struct{})}
+	c := &child{mayfly: how == "mayfly", addr: addr, replay: mayfly.NewReplayGuard(0), resume: make(chan struct{})}
+	c.canceled, c.cancel = context.WithCancel(context.Background())
 	var err error
 	c.identity, c.cert, err = newIdentity()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range connections {
-		go c.run(i)
+		k := c.kindOf(i)
+		if k.fails != succeeds {
+			c.failing.Add(1)
+		}
+		go c.run(i, k)
 	}
 	commands := bufio.NewScanner(os.Stdin)
 	for commands.Scan() {
 		switch commands.Text() {
 		case "resume":
 			close(c.resume)
+		case "fail":
+			c.cancel()
+			c.failing.Wait()
 		case "collect":
 			runtime.GC()
 			runtime.GC()
@@ -164,14 +111,21 @@ func newIdentity() (*mayfly.Identity, tls.Certificate, error) {
 	return id, cert, err
 }
 
+// kindOf is what crypto/tls can do of a kind, if that is what is measured.
+func (c *child) kindOf(i int) kind {
+	if c.mayfly {
+		return kindOf(i)
+	}
+	return kindOf(i).standard()
+}
+
 // run makes a connection, does the handshake on a goroutine of its own, and does
 // what the peer says.
-func (c *child) run(i int) {
-	k := kindOf(i)
+func (c *child) run(i int, k kind) {
 	cache := mayfly.NewSessionCache(0)
-	if k.ticket && c.mayfly {
+	if k.ticket {
 		config := configFor(k, k.client, c.identity, c.cert, nil)
-		resumable(config, k.client, cache)
+		resumable(config, k, k.client, cache, c.replay)
 		if err := prime(c.dial(i, 'P'), config, k.client); err != nil {
 			panic(fmt.Sprint(i, ": the child's first connection: ", err))
 		}
@@ -179,18 +133,76 @@ func (c *child) run(i int) {
 	random := c.dial(i, 'R')
 	conn, key := c.secure(k, c.dial(i, 'T'), random, cache)
 	done := make(chan error)
-	go onStack(k.deep, func() { done <- conn.Handshake() })
-	if err := <-done; err != nil {
+	go onStack(k.deep, func() { done <- c.handshake(k, conn, random) })
+	err := <-done
+	if (err != nil) != (k.fails != succeeds) {
 		panic(fmt.Sprint(i, ": the child's handshake: ", err))
 	}
-	if k.moved && c.mayfly {
+	if err != nil {
+		key.Wipe()
+		c.keep(conn)
+		c.failing.Done()
+		return
+	}
+	if k.moved {
 		onStack(k.deep, func() { conn = c.move(k, conn.(*mayfly.Conn), key) })
 	}
 	key.Wipe()
+	if k.exports {
+		onStack(k.deep, func() { export(conn.(*mayfly.Conn)) })
+	}
 	onStack(k.deep, func() { c.serve(conn) })
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.stores = append(c.stores, cache)
+}
+
+// handshake does it as the kind wants: with early data, and until it is canceled.
+func (c *child) handshake(k kind, conn secure, random io.Reader) error {
+	switch {
+	case k.early && k.client:
+		early := make([]byte, earlyLen)
+		defer clear(early)
+		if _, err := io.ReadFull(random, early); err != nil {
+			return err
+		}
+		accepted, err := conn.(*mayfly.Conn).HandshakeEarly(context.Background(), early)
+		if err == nil && !accepted {
+			err = errNoEarlyData
+		}
+		return err
+	case k.early:
+		early := make([]byte, earlyLen)
+		defer clear(early)
+		if err := readEarly(conn.(*mayfly.Conn), early); err != nil {
+			return err
+		}
+	case k.fails == canceled:
+		return conn.HandshakeContext(c.canceled)
+	}
+	return conn.HandshakeContext(context.Background())
+}
+
+// What is exported, and how much of it.
+const (
+	exportLabel = "EXPERIMENTAL memscan"
+	exportLen   = 40
+)
+
+// export has a connection export keying material, which the caller wipes.
+func export(conn *mayfly.Conn) {
+	material, err := conn.ExportKeyingMaterial(exportLabel, nil, exportLen)
+	if err != nil {
+		panic(err)
+	}
+	clear(material)
+}
+
+// keep has a connection stay where it can be found.
+func (c *child) keep(conn secure) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept = append(c.kept, conn)
 }
 
 // move hands a connection on, as if to another process, and keeps what is left of it.
@@ -203,9 +215,7 @@ func (c *child) move(k kind, conn *mayfly.Conn, key *mayfly.PresharedKey) secure
 	if err != nil {
 		panic(err)
 	}
-	c.mu.Lock()
-	c.kept = append(c.kept, conn)
-	c.mu.Unlock()
+	c.keep(conn)
 	next, err := r.Attach(raw, blob, configFor(k, k.client, c.identity, c.cert, key))
 	if err != nil {
 		panic(err)
@@ -243,8 +253,11 @@ func (c *child) secure(k kind, raw net.Conn, random io.Reader, cache *mayfly.Ses
 	}
 	config := configFor(k, k.client, c.identity, c.cert, key)
 	config.Rand = random
+	if k.logs {
+		config.KeyLogWriter = io.Discard
+	}
 	if k.ticket {
-		resumable(config, k.client, cache)
+		resumable(config, k, k.client, cache, c.replay)
 	}
 	if k.client {
 		return mayfly.Client(raw, config), key
@@ -276,6 +289,10 @@ func configFor(k kind, client bool, id *mayfly.Identity, cert tls.Certificate, k
 	}
 	if client {
 		config.Peers = mayfly.InsecureAnyServer()
+		if k.spare != 0 {
+			config.CurvePreferences = append(config.CurvePreferences, k.spare)
+			config.KeyShares = config.CurvePreferences
+		}
 	}
 	switch {
 	case key != nil:
@@ -345,9 +362,7 @@ func (c *child) ended(conn secure, err error) {
 		_ = conn.Close()
 		return
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.kept = append(c.kept, conn)
+	c.keep(conn)
 }
 
 // onStack runs f, below 64 KiB of stack if deep.

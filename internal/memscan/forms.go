@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
-	"crypto/mlkem"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
@@ -83,19 +82,21 @@ func AES(key []byte) ([]Form, error) {
 	return forms, nil
 }
 
-// MLKEM returns the forms of a decapsulation key of ML-KEM-768: its seed, and the
-// vector of polynomials that is made of it.
-func MLKEM(seed []byte) ([]Form, error) {
-	dk, err := mlkem.NewDecapsulationKey768(seed)
-	if err != nil {
-		return nil, err
-	}
+// MLKEM returns the forms of a decapsulation key of crypto/mlkem: the seed that it was
+// made of, and the vector of polynomials that was made of that.
+func MLKEM(seed []byte, key any) []Form {
 	forms := Raw(seed)
-	s := reflect.ValueOf(dk).Elem().FieldByName("key").Elem().FieldByName("s")
+	s := MLKEMVector(key)
 	for i := range s.Len() {
 		forms = append(forms, Form{Name: fmt.Sprint("vector ", i), Bytes: inMemory(words(s.Index(i)))})
 	}
-	return forms, nil
+	return forms
+}
+
+// MLKEMVector returns the secret vector of a decapsulation key of crypto/mlkem, in NTT
+// form.
+func MLKEMVector(key any) reflect.Value {
+	return reflect.ValueOf(key).Elem().FieldByName("key").Elem().FieldByName("s")
 }
 
 // A word is an unsigned integer of a size in bytes.

@@ -23,10 +23,16 @@ import (
 // childEnv makes the test binary the child whose memory TestMemory searches.
 const childEnv = "MAYFLY_TEST_MEMSCAN"
 
+// Settings of GODEBUG: the runtime interrupts no goroutine; it overwrites what it frees.
+const (
+	undisturbed = "asyncpreemptoff=1"
+	clobbering  = "clobberfree=1"
+)
+
 // beyondReach are the secrets of which the plain build leaves copies, and why.
 var beyondReach = map[string]string{
 	"ML-KEM message": "crypto/mlkem's Decapsulate leaves it in an object that it hands to nobody. " +
-		"It gives away ML-KEM's half of the hybrid secret, and nothing of the other.",
+		"It gives away ML-KEM's half of the hybrid secret, and nothing of the other; all of the secret of MLKEM1024.",
 }
 
 // TestMemory runs connections in a child process, and searches its memory for
@@ -35,15 +41,19 @@ func TestMemory(t *testing.T) {
 	if how, addr, ok := strings.Cut(os.Getenv(childEnv), " "); ok {
 		runChild(t, how, addr)
 	}
-	ours, theirs := measure(t, "mayfly", erasesRegisters), measure(t, "tls", true)
+	settings := []string{undisturbed}
+	if erasesRegisters {
+		settings = nil
+	}
+	ours, theirs := measure(t, "mayfly", settings...), measure(t, "tls")
 	t.Logf("%d connections; copies found: mayfly (%s) | crypto/tls\n%s", connections, build, table(ours, theirs))
 	for _, row := range rows {
 		c, them := ours[row.name], theirs[row.name]
 		if c == nil || them == nil && !row.oursAlone {
 			t.Fatalf("%s: nobody searched for it", row.name)
 		}
-		if row.needed && (c.needed == 0 || them != nil && them.needed == 0) {
-			t.Errorf("%s: not found where it must be: the scan does not work", row.name)
+		if row.needed && (c.needed == 0 || them != nil && them.needed == 0) || len(c.missed) > 0 {
+			t.Errorf("%s: not found where it must be: the scan does not work\n%s", row.name, strings.Join(c.missed, "\n"))
 		}
 		// The memory of crypto/tls's ML-KEM keys is soon used again: it may be by the end.
 		if them != nil && (them.open+them.changed+them.closed == 0 || them.closed == 0 && row.name != "ML-KEM private key") {
@@ -64,7 +74,7 @@ const maxRegisters = 1 << 10
 
 // inRecords are the secrets that sealing and opening a record has in registers, and
 // what a caller does with a plaintext. The plain build keeps no signals away then.
-var inRecords = []string{"handshake AEAD key", "handshake IV", "AEAD key", "old AEAD key", "IV", "old IV", "plaintext"}
+var inRecords = []string{"early AEAD key", "early IV", "handshake AEAD key", "handshake IV", "AEAD key", "old AEAD key", "IV", "old IV", "early data", "plaintext"}
 
 // TestMemoryInterrupted is TestMemory where the runtime interrupts goroutines. It
 // leaves nothing of what secrets are derived from and agreed on; of what is in
@@ -74,7 +84,7 @@ func TestMemoryInterrupted(t *testing.T) {
 	if erasesRegisters {
 		t.Skip("TestMemory's child is interrupted")
 	}
-	for name, c := range measure(t, "mayfly", true) {
+	for name, c := range measure(t, "mayfly") {
 		if _, ok := beyondReach[name]; ok || c.open+c.changed+c.closed == 0 {
 			continue
 		}
@@ -87,9 +97,23 @@ func TestMemoryInterrupted(t *testing.T) {
 	}
 }
 
+// TestMemoryClobbered is TestMemory in a process whose runtime overwrites the objects
+// that it frees. That reaches what is beyond the library's.
+func TestMemoryClobbered(t *testing.T) {
+	if erasesRegisters {
+		t.Skip("the runtime does so by itself")
+	}
+	for name, c := range measure(t, "mayfly", undisturbed, clobbering) {
+		if c.open+c.changed+c.closed > 0 || len(c.missed) > 0 {
+			t.Errorf("%s: %d, %d and %d pieces are left\n%s\n%s", name, c.open, c.changed, c.closed, strings.Join(c.where, "\n"), strings.Join(c.missed, "\n"))
+		}
+	}
+}
+
 // A count is what was found of one kind of secret.
 type count struct {
 	needed  int          // in connections that need it
+	missed  []string     // connections that need it, where none was found
 	open    int          // in open connections that do not, or no longer
 	changed int          // the same, after keys were changed
 	closed  int          // in closed connections
@@ -98,10 +122,10 @@ type count struct {
 	where   []string
 }
 
-// measure takes a child through the stages, and returns what was found of each
-// kind of secret.
-func measure(t *testing.T, how string, interrupted bool) map[string]*count {
-	p := startChild(t, how, interrupted)
+// measure takes a child with settings of GODEBUG through the stages, and returns what
+// was found of each kind of secret.
+func measure(t *testing.T, how string, settings ...string) map[string]*count {
+	p := startChild(t, how, settings)
 	at := func(s stop) func(*link) bool { return func(l *link) bool { return l.stop == s } }
 	running := func(l *link) bool { return l.now == open }
 
@@ -116,7 +140,9 @@ func measure(t *testing.T, how string, interrupted bool) map[string]*count {
 
 	p.tell("resume")
 	p.each(at(open), func(l *link) error { l.paused = false; return l.finish() })
-	p.each(func(l *link) bool { return l.stop != open }, func(l *link) error {
+	p.each(func(l *link) bool { return l.fails != succeeds }, (*link).fail)
+	p.tell("fail")
+	p.each(func(l *link) bool { return l.stop != open && l.fails == succeeds }, func(l *link) error {
 		if err := l.wire.raise(); err != nil {
 			return err
 		}
@@ -124,16 +150,32 @@ func measure(t *testing.T, how string, interrupted bool) map[string]*count {
 		return <-l.made
 	})
 	p.each(running, (*link).exchange)
-	p.each(func(l *link) bool { return l.floods }, (*link).flood)
-	p.each(func(l *link) bool { return l.rekeys }, (*link).change)
+	p.each(func(l *link) bool { return l.floods && running(l) }, (*link).flood)
+	p.each(func(l *link) bool { return l.rekeys && running(l) }, (*link).change)
 	p.tell("collect")
 	s.run(func(c *count) *int { return &c.changed })
 
-	p.each(func(l *link) bool { return l.end != survives }, (*link).quit)
+	p.each(func(l *link) bool { return l.end != survives && running(l) }, (*link).quit)
 	p.tell("collect")
 	p.tell("collect")
 	s.run(func(c *count) *int { return &c.closed })
 	return s.counts
+}
+
+// fail has the child's handshake end where it is; what is canceled is the child's to end.
+func (l *link) fail() error {
+	l.now = closed
+	switch {
+	case l.fails == cut:
+		return l.wire.Conn.Close()
+	case l.fails == forged && l.stop == atHello:
+		_, err := l.wire.Conn.Write([]byte{22, 3, 3, 0, 5, 2, 0, 0, 1, 0}) // a ServerHello of one byte
+		return err
+	case l.fails == forged:
+		_, err := l.wire.Conn.Write(append([]byte{23, 3, 3, 0, 32}, make([]byte, 32)...))
+		return err
+	}
+	return nil
 }
 
 // exchange has the child send something.
@@ -226,7 +268,7 @@ func (s *scan) run(column func(*count) *int) {
 			}
 			s.add(all)
 		}
-		if l.ticket && !l.ended && l.now != atHello && l.now != atFlight {
+		if l.ticket && !l.ended && l.now != atHello && l.now != atFlight && l.fails == succeeds {
 			l.ended = true
 			all, err := l.conclusion()
 			if err != nil {
@@ -241,9 +283,18 @@ func (s *scan) run(column func(*count) *int) {
 	if err != nil {
 		s.t.Skip(err)
 	}
-	for _, x := range s.secrets {
-		if s.counts[x.row()] == nil {
-			s.counts[x.row()] = &count{links: make(map[int]bool)}
+	found := make([]bool, len(s.secrets))
+	for _, f := range finds {
+		found[f.Needle] = true
+	}
+	for i, x := range s.secrets {
+		c := s.counts[x.row()]
+		if c == nil {
+			c = &count{links: make(map[int]bool)}
+			s.counts[x.row()] = c
+		}
+		if x.alive() && !found[i] {
+			c.missed = append(c.missed, fmt.Sprintf("\t%d %+v", x.link.id, x.link.kind))
 		}
 	}
 	for _, f := range finds {
@@ -290,7 +341,7 @@ func (l *link) generation(byClient bool) int {
 	}
 }
 
-// alive says whether the child may need the secret where it is now.
+// alive says whether the child needs the secret where it is now.
 func (x secret) alive() bool {
 	at := x.link.now
 	switch x.name {
@@ -299,16 +350,25 @@ func (x secret) alive() bool {
 	case "resumption PSK":
 		return at == atHello && x.link.client
 	case "resumption secret": // of tickets to come
-		return at == open && x.link.client
+		return at == open && x.link.client && !x.link.moved // to where none are wanted
 	case "ECDHE private key", "ML-KEM private key":
 		return at == atHello
-	case "main secret", "handshake traffic secret", "handshake AEAD key", "handshake IV":
+	case "main secret", "handshake traffic secret":
 		return at == atFlight
-	case "traffic secret", "AEAD key", "IV":
+	case "handshake AEAD key", "handshake IV": // a server has sent its flight
+		return at == atFlight && (x.link.client || x.byClient)
+	case "traffic secret":
 		if at == atFlight && !x.link.client {
 			return x.generation == 0
 		}
 		return at == open && x.generation == x.link.generation(x.byClient)
+	case "AEAD key", "IV":
+		if at == atFlight && !x.link.client {
+			return x.generation == 0 && !x.byClient
+		}
+		return at == open && x.generation == x.link.generation(x.byClient)
+	case "early exporter secret":
+		return at == open
 	case "exporter secret":
 		return at == open || at == atFlight && !x.link.client
 	case "plaintext":
@@ -332,6 +392,10 @@ var rows = []struct {
 	{name: "resumption secret", needed: true, oursAlone: true},
 	{name: "early secret", oursAlone: true},
 	{name: "binder key", oursAlone: true},
+	{name: "early traffic secret", oursAlone: true},
+	{name: "early AEAD key", oursAlone: true},
+	{name: "early IV", oursAlone: true},
+	{name: "early exporter secret", needed: true, oursAlone: true},
 	{name: "ECDHE private key", needed: true},
 	{name: "ML-KEM private key", needed: true},
 	{name: "ML-KEM message"},
@@ -339,6 +403,7 @@ var rows = []struct {
 	{name: "handshake secret"},
 	{name: "main secret", needed: true},
 	{name: "exporter secret", needed: true},
+	{name: "exported", oursAlone: true},
 	{name: "handshake traffic secret", needed: true},
 	{name: "handshake Finished key"},
 	{name: "handshake AEAD key", needed: true},
@@ -349,6 +414,7 @@ var rows = []struct {
 	{name: "old traffic secret"},
 	{name: "old AEAD key"},
 	{name: "old IV"},
+	{name: "early data", oursAlone: true},
 	{name: "plaintext", needed: true},
 }
 

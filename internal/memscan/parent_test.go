@@ -9,6 +9,7 @@ package memscan_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"encoding/binary"
@@ -35,6 +36,7 @@ type parent struct {
 	answers  *bufio.Scanner
 	identity *mayfly.Identity
 	cert     tls.Certificate
+	replay   mayfly.ReplayGuard
 	links    []*link
 }
 
@@ -51,6 +53,7 @@ type link struct {
 	own     *recorder    // the parent's
 	keyLog  bytes.Buffer // of the parent
 	plain   [][]byte     // what was sent
+	sooner  []byte       // what is sent as early data, where some is
 	paused  bool         // the child has half of the last of that
 	derived bool         // its secrets are in the index
 	ended   bool         // those too that follow from the whole handshake
@@ -58,9 +61,9 @@ type link struct {
 	cache   *mayfly.SessionCache
 }
 
-func startChild(t *testing.T, how string, interrupted bool) *parent {
+func startChild(t *testing.T, how string, settings []string) *parent {
 	t.Helper()
-	p := &parent{t: t, links: make([]*link, connections)}
+	p := &parent{t: t, replay: mayfly.NewReplayGuard(0), links: make([]*link, connections)}
 	must := func(err error) {
 		if err != nil {
 			t.Helper()
@@ -72,12 +75,9 @@ func startChild(t *testing.T, how string, interrupted bool) *parent {
 	must(err)
 	p.listener, err = net.Listen("tcp", "127.0.0.1:0")
 	must(err)
-	p.process = exec.Command(os.Args[0], "-test.run=^TestMemory$", "-test.timeout=60s")
-	debug := "GODEBUG=cryptocustomrand=1" // crypto/tls would not take Config.Rand otherwise
-	if !interrupted {
-		debug += ",asyncpreemptoff=1"
-	}
-	p.process.Env = append(os.Environ(), childEnv+"="+how+" "+p.listener.Addr().String(), debug)
+	p.process = exec.Command(os.Args[0], "-test.run=^TestMemory$", "-test.timeout=5m")
+	settings = append(settings, "cryptocustomrand=1") // crypto/tls would not take Config.Rand otherwise
+	p.process.Env = append(os.Environ(), childEnv+"="+how+" "+p.listener.Addr().String(), "GODEBUG="+strings.Join(settings, ","))
 	p.process.Stderr = os.Stderr
 	p.commands, err = p.process.StdinPipe()
 	must(err)
@@ -98,10 +98,7 @@ func startChild(t *testing.T, how string, interrupted bool) *parent {
 	for i := range p.links {
 		p.links[i] = &link{kind: kindOf(i), id: i, made: make(chan error, 1), cache: mayfly.NewSessionCache(0)}
 		if l := p.links[i]; how == "tls" {
-			l.raw, l.psk, l.ticket = false, false, false
-			if l.client && l.stop == atFlight {
-				l.stop = atHello // it would say nothing when it has taken the ServerHello
-			}
+			l.kind = l.standard()
 		}
 	}
 	p.accept()
@@ -123,7 +120,7 @@ func (p *parent) accept() {
 		if intro[2] == 'P' {
 			config := configFor(l.kind, !l.client, p.identity, p.cert, nil)
 			config.CipherSuites = []uint16{l.suite}
-			resumable(config, !l.client, l.cache)
+			resumable(config, l.kind, !l.client, l.cache, p.replay)
 			go func() {
 				if err := prime(conn, config, !l.client); err != nil {
 					panic(fmt.Sprint(l.id, ": the first connection: ", err))
@@ -140,7 +137,7 @@ func (p *parent) accept() {
 			continue
 		}
 		l.wire = &gate{Conn: conn, stopped: make(chan struct{}), waitsFor: l.stop, client: l.client}
-		l.begin(p.identity, p.cert)
+		l.begin(p.identity, p.cert, p.replay)
 	}
 }
 
@@ -155,7 +152,7 @@ func (p *parent) sessions() (n int) {
 }
 
 // begin starts the parent's side of a handshake.
-func (l *link) begin(id *mayfly.Identity, cert tls.Certificate) {
+func (l *link) begin(id *mayfly.Identity, cert tls.Certificate, replay mayfly.ReplayGuard) {
 	l.own = new(recorder)
 	var key *mayfly.PresharedKey
 	if l.psk {
@@ -169,14 +166,40 @@ func (l *link) begin(id *mayfly.Identity, cert tls.Certificate) {
 	config.CipherSuites = []uint16{l.suite}
 	config.Rekey.MinInterval = -1
 	if l.ticket {
-		resumable(config, !l.client, l.cache)
+		resumable(config, l.kind, !l.client, l.cache, replay)
 	}
 	if l.client {
 		l.conn = mayfly.Server(l.wire, config)
 	} else {
 		l.conn = mayfly.Client(l.wire, config)
 	}
-	go func() { l.made <- l.conn.Handshake() }()
+	l.sooner = l.child[:earlyLen]
+	if !l.client {
+		l.sooner = make([]byte, earlyLen)
+		_, _ = rand.Read(l.sooner)
+	}
+	go func() { l.made <- l.handshake() }()
+}
+
+// handshake does the parent's side, with early data where there is some.
+func (l *link) handshake() error {
+	switch {
+	case l.early && l.client:
+		early := make([]byte, earlyLen)
+		if err := readEarly(l.conn, early); err != nil {
+			return err
+		}
+		if !bytes.Equal(early, l.sooner) {
+			return fmt.Errorf("%d: not the early data that was sent", l.id)
+		}
+	case l.early:
+		accepted, err := l.conn.HandshakeEarly(context.Background(), l.sooner)
+		if err == nil && !accepted {
+			err = errNoEarlyData
+		}
+		return err
+	}
+	return l.conn.Handshake()
 }
 
 // say sends a message, and reads the echo of its head; the rest is read by hear.

@@ -35,12 +35,34 @@ func ticketKeys() mayfly.TicketKeys {
 
 // resumable has a side keep or give a session. The stores live on, and the secrets in
 // them: but each session is taken out for one connection, and must end with it.
-func resumable(config *mayfly.Config, client bool, cache *mayfly.SessionCache) {
+func resumable(config *mayfly.Config, k kind, client bool, cache *mayfly.SessionCache, replay mayfly.ReplayGuard) {
 	if client {
 		config.Sessions, config.ServerName = cache, "memscan.test"
-	} else {
-		config.TicketKeys, config.Tickets.Count = ticketKeys(), 1
+		return
 	}
+	config.TicketKeys, config.Tickets.Count = ticketKeys(), 1
+	if k.early {
+		config.MaxEarlyData, config.Replay = earlyLen, replay
+	}
+}
+
+// earlyLen is how much early data there is.
+const earlyLen = 256
+
+var errNoEarlyData = errors.New("early data was not accepted")
+
+// readEarly fills b with early data.
+func readEarly(conn *mayfly.Conn, b []byte) error {
+	for len(b) > 0 {
+		n, err := conn.ReadEarly(b)
+		if err == io.EOF {
+			return errNoEarlyData
+		} else if err != nil {
+			return err
+		}
+		b = b[n:]
+	}
+	return nil
 }
 
 // prime makes the connection whose session the next one resumes: the server says a
@@ -85,15 +107,20 @@ func (d *deriver) resumed(ch *wire.ClientHello, sh *wire.ServerHello) []byte {
 	d.addSecret("resumption PSK", psk)
 	if !d.client { // the child has opened the ticket
 		sealer := deriver{link: d.link, suite: suite.ByID(suite.ChaCha20Poly1305)}
-		salt := ticket[16:48]
-		d.add("ticket AEAD key", memscan.Raw(sealer.expand(ticketSecret, "mayfly ticket", salt, sealer.suite.KeyLen)))
-		d.err = errors.Join(d.err, sealer.err)
+		head, sealed := ticket[:48], ticket[48:]
+		key := sealer.expand(ticketSecret, "mayfly ticket", head[16:], sealer.suite.KeyLen)
+		d.add("ticket AEAD key", memscan.Raw(key))
+		_, err := sealer.suite.NewKeys(key, make([]byte, suite.NonceLen)).AEAD.Open(nil, make([]byte, suite.NonceLen), sealed, head)
+		d.err = errors.Join(d.err, sealer.err, err)
 	}
 	early := d.extract(nil, psk)
-	binder := d.expand(early, "res binder", d.sum(nil), d.suite.HashLen)
-	d.addSecret("early secret", early)
-	d.addSecret("binder key", binder)
-	d.addSecret("binder key", d.expand(binder, "finished", nil, d.suite.HashLen))
+	d.addEarly(early, "res binder", ch, *sh.SelectedPSK)
+	if d.kind.early {
+		th := d.sum(ch.Raw)
+		d.traffic("early ", d.logged("CLIENT_EARLY_TRAFFIC_SECRET"))
+		d.add("early data", memscan.Raw(d.sooner))
+		d.addSecret("early exporter secret", d.expand(early, "e exp master", th, d.suite.HashLen))
+	}
 	return early
 }
 
@@ -104,6 +131,9 @@ func (l *link) conclusion() ([]secret, error) {
 	hello, answer := l.hellos()
 	all := append(bytes.Clone(hello), answer...)
 	all = append(all, d.flight(false)...)
+	if l.early {
+		all = append(all, new(wire.EndOfEarlyData).Marshal()...)
+	}
 	all = append(all, d.flight(true)...)
 	secret := d.expand(l.main, "res master", d.sum(all), d.suite.HashLen)
 	d.addSecret("resumption secret", secret)
@@ -133,11 +163,14 @@ func (d *deriver) flight(byClient bool) []byte {
 		}
 		var nonce [suite.NonceLen]byte
 		keys.Nonce(&nonce, sequence)
-		sequence++
 		content, err := keys.AEAD.Open(nil, nonce[:], r[record.HeaderLen:], r[:record.HeaderLen])
-		if err != nil {
+		switch {
+		case err != nil && sequence == 0:
+			continue // early data
+		case err != nil:
 			return messages // from here on under other keys
 		}
+		sequence++
 		messages = append(messages, content[:len(content)-1]...) // without its type
 	}
 	return messages

@@ -10,13 +10,12 @@ import (
 	"bytes"
 	"crypto/ecdh"
 	"crypto/hkdf"
+	"crypto/hmac"
 	"crypto/mlkem"
-	"crypto/mlkem/mlkemtest"
 	"crypto/tls"
 	"errors"
 	"fmt"
 	"hash"
-	"reflect"
 
 	"github.com/mayfly-tls/mayfly/internal/memscan"
 	"github.com/mayfly-tls/mayfly/internal/suite"
@@ -66,7 +65,13 @@ func (l *link) secrets() ([]secret, error) {
 	d.addSecret("handshake secret", handshake)
 	d.addSecret("handshake secret", derived)
 	d.addSecret("main secret", main)
-	d.addSecret("exporter secret", l.logged("EXPORTER_SECRET"))
+	exporter := l.logged("EXPORTER_SECRET")
+	d.addSecret("exporter secret", exporter)
+	if l.exports {
+		exporter = d.expand(exporter, exportLabel, d.sum(nil), d.suite.HashLen)
+		d.addSecret("exported", exporter)
+		d.addSecret("exported", d.expand(exporter, "exporter", d.sum(nil), exportLen))
+	}
 	for _, byClient := range []bool{true, false} {
 		d.byClient = byClient
 		who := map[bool]string{true: "CLIENT", false: "SERVER"}[byClient]
@@ -125,7 +130,7 @@ func (d *deriver) addSecret(name string, b []byte) { d.add(name, memscan.Secret(
 // traffic adds a traffic secret and what is derived from it.
 func (d *deriver) traffic(which string, s []byte) {
 	d.addSecret(which+"traffic secret", s)
-	if which != "" {
+	if which == "handshake " {
 		d.addSecret(which+"Finished key", d.expand(s, "finished", nil, d.suite.HashLen))
 	}
 	d.add(which+"IV", memscan.Raw(d.expand(s, "iv", nil, suite.NonceLen)))
@@ -181,11 +186,24 @@ func (d *deriver) early(ch *wire.ClientHello, sh *wire.ServerHello) []byte {
 	d.all, d.err = append(d.all, importer.all...), importer.err
 	d.addSecret("imported PSK", imported)
 	early := d.extract(nil, imported)
-	binder := d.expand(early, "imp binder", d.sum(nil), d.suite.HashLen)
-	d.addSecret("early secret", early)
-	d.addSecret("binder key", binder)
-	d.addSecret("binder key", d.expand(binder, "finished", nil, d.suite.HashLen))
+	d.addEarly(early, "imp binder", ch, *sh.SelectedPSK)
 	return early
+}
+
+// addEarly adds the early secret, and what it gives but for early data. The binder
+// that the client has sent shows whether it is right.
+func (d *deriver) addEarly(early []byte, label string, ch *wire.ClientHello, index uint16) {
+	binder := d.expand(early, label, d.sum(nil), d.suite.HashLen)
+	finished := d.expand(binder, "finished", nil, d.suite.HashLen)
+	d.addSecret("early secret", early)
+	d.addSecret("early secret", d.expand(early, "derived", d.sum(nil), d.suite.HashLen))
+	d.addSecret("binder key", binder)
+	d.addSecret("binder key", finished)
+	mac := hmac.New(d.newHash, finished)
+	mac.Write(d.sum(ch.BinderPrefix()))
+	if !hmac.Equal(mac.Sum(nil), ch.PSK.Binders[index]) {
+		d.err = errors.Join(d.err, errors.New("the binder key is wrong"))
+	}
 }
 
 // exchange finds the private keys in the child's randomness, and returns the
@@ -195,22 +213,30 @@ func (d *deriver) exchange(ch *wire.ClientHello, sh *wire.ServerHello) ([]byte, 
 	if !d.client {
 		ours, theirs = theirs, ours
 	}
-	if d.group != tls.X25519MLKEM768 {
-		return d.exchangeECDH(theirs, ours)
+	for _, share := range ch.KeyShares {
+		if d.client && share.Group != uint16(d.group) {
+			if _, err := d.privateKey(tls.CurveID(share.Group), share.Data); err != nil {
+				return nil, err
+			}
+		}
 	}
-	kem := mlkem.CiphertextSize768
+	kem, ok := kems[d.group]
+	if !ok {
+		return d.exchangeECDH(d.group, theirs, ours)
+	}
+	first := kem.ciphertextLen
 	if !d.client {
-		kem = mlkem.EncapsulationKeySize768
-	}
-	x, err := d.exchangeECDH(theirs[len(theirs)-32:], ours[kem:])
-	if err != nil {
-		return nil, err
+		first = kem.keyLen
 	}
 	random, ek, ciphertext := d.child, theirs, ours
 	if !d.client {
 		random, ek, ciphertext = d.own.given, ours, theirs
 	}
-	z, err := d.exchangeKEM(random, ek[:mlkem.EncapsulationKeySize768], ciphertext[:mlkem.CiphertextSize768])
+	z, err := d.exchangeKEM(kem, random, ek[:kem.keyLen], ciphertext[:kem.ciphertextLen])
+	if err != nil || d.group != tls.X25519MLKEM768 {
+		return z, err
+	}
+	x, err := d.exchangeECDH(tls.X25519, theirs[len(theirs)-32:], ours[first:])
 	return append(z, x...), err
 }
 
@@ -224,51 +250,63 @@ func (d *deriver) clientShare(ch *wire.ClientHello) []byte {
 	return nil
 }
 
-func (d *deriver) exchangeECDH(childs, parents []byte) ([]byte, error) {
-	curve := ecdh.X25519()
-	if d.group == tls.CurveP256 {
-		curve = ecdh.P256()
-	}
-	peer, err := curve.NewPublicKey(parents)
+// curves are those of the groups, X25519MLKEM768's among them, with the lengths of
+// their private keys.
+var curves = map[tls.CurveID]struct {
+	ecdh.Curve
+	scalarLen int
+}{tls.X25519: {ecdh.X25519(), 32}, tls.CurveP256: {ecdh.P256(), 32}, tls.CurveP384: {ecdh.P384(), 48}, tls.CurveP521: {ecdh.P521(), 66}}
+
+func (d *deriver) exchangeECDH(group tls.CurveID, childs, parents []byte) ([]byte, error) {
+	peer, err := curves[group].NewPublicKey(parents)
 	if err != nil {
 		return nil, err
 	}
-	for i := 2; i < 40; i++ {
-		// crypto/ecdh may skip a byte, and changes one of P-256.
+	key, err := d.privateKey(group, childs)
+	if err != nil {
+		return nil, err
+	}
+	z, err := key.ECDH(peer)
+	d.addSecret("shared secret", z)
+	return z, err
+}
+
+// privateKey finds the child's key of a share in its randomness, and adds it.
+func (d *deriver) privateKey(group tls.CurveID, share []byte) (*ecdh.PrivateKey, error) {
+	curve := curves[group]
+	for i := 2; i/4*32+1+curve.scalarLen <= len(d.child); i++ {
+		// crypto/ecdh may skip a byte, and changes one of NIST's.
 		at := i/4*32 + i%2
-		scalar := bytes.Clone(d.child[at : at+32])
+		scalar := bytes.Clone(d.child[at : at+curve.scalarLen])
+		if group == tls.CurveP521 {
+			scalar[0] &= 1
+		}
 		scalar[1] ^= byte(i / 2 % 2 * 0x42)
 		key, err := curve.NewPrivateKey(scalar)
-		if err != nil || !bytes.Equal(key.PublicKey().Bytes(), childs) {
+		if err != nil || !bytes.Equal(key.PublicKey().Bytes(), share) {
 			continue
 		}
-		z, err := key.ECDH(peer)
 		d.add("ECDHE private key", memscan.Scalar(scalar))
-		d.addSecret("shared secret", z)
-		return z, err
+		return key, nil
 	}
 	return nil, errors.New("the child's ECDHE key is not of its randomness")
 }
 
 // exchangeKEM takes ML-KEM's part. The decapsulation key is the client's, and so
 // the child's or the parent's.
-func (d *deriver) exchangeKEM(random, ek, ciphertext []byte) ([]byte, error) {
-	for i := 2; i/2*32+1+mlkem.SeedSize <= len(random); i++ {
+func (d *deriver) exchangeKEM(k kem, random, ek, ciphertext []byte) ([]byte, error) {
+	for i := 2; i/2*32+i%2+mlkem.SeedSize <= len(random); i++ {
 		at := i/2*32 + i%2
 		seed := random[at : at+mlkem.SeedSize]
-		dk, err := mlkem.NewDecapsulationKey768(seed)
-		if err != nil || !bytes.Equal(dk.EncapsulationKey().Bytes(), ek) {
+		key, public, encapsulate, err := k.expand(seed)
+		if err != nil || !bytes.Equal(public, ek) {
 			continue
 		}
 		if d.client {
-			forms, err := memscan.MLKEM(seed)
-			if err != nil {
-				return nil, err
-			}
-			d.add("ML-KEM private key", forms)
+			d.add("ML-KEM private key", memscan.MLKEM(seed, key))
 		}
-		message := decrypt(dk, ciphertext)
-		z, again, err := mlkemtest.Encapsulate768(dk.EncapsulationKey(), message)
+		message := k.decrypt(key, ciphertext)
+		z, again, err := encapsulate(message)
 		if err != nil || !bytes.Equal(again, ciphertext) {
 			return nil, errors.Join(err, errors.New("the message of ML-KEM is wrong"))
 		}
@@ -277,90 +315,4 @@ func (d *deriver) exchangeKEM(random, ek, ciphertext []byte) ([]byte, error) {
 		return z, nil
 	}
 	return nil, errors.New("the client's ML-KEM key is not of its randomness")
-}
-
-// The ring of ML-KEM: FIPS 203, Section 2.
-const (
-	degree  = 256
-	modulus = 3329
-)
-
-// decrypt returns the message that ML-KEM encapsulates, which the standard library
-// keeps to itself: K-PKE.Decrypt of FIPS 203, straight from the definitions. What
-// it returns is checked by its caller.
-func decrypt(dk *mlkem.DecapsulationKey768, ciphertext []byte) []byte {
-	s := reflect.ValueOf(dk).Elem().FieldByName("key").Elem().FieldByName("s")
-	var product [degree]int
-	for i := range s.Len() {
-		u := transform(unpack(ciphertext[320*i:320*(i+1)], 10))
-		for j := 0; j < degree; j += 2 {
-			a, b := int(s.Index(i).Index(j).Uint()), int(s.Index(i).Index(j+1).Uint())
-			product[j] += a*u[j] + b*u[j+1]%modulus*root(j/2)
-			product[j+1] += a*u[j+1] + b*u[j]
-		}
-	}
-	w := inverse(product)
-	v := unpack(ciphertext[960:], 4)
-	message := make([]byte, degree/8)
-	for i := range w {
-		if x := ((v[i]-w[i])%modulus + modulus) % modulus; x > modulus/4 && x <= 3*modulus/4 {
-			message[i/8] |= 1 << (i % 8)
-		}
-	}
-	return message
-}
-
-// unpack decodes and decompresses a polynomial of coefficients of n bits.
-func unpack(b []byte, n int) (f [degree]int) {
-	for i := range f {
-		x := 0
-		for j := range n {
-			bit := i*n + j
-			x |= int(b[bit/8]>>(bit%8)&1) << j
-		}
-		f[i] = (x*modulus + 1<<(n-1)) >> n
-	}
-	return f
-}
-
-// root is the i-th root in the order of FIPS 203's NTT: 17^(2·BitRev7(i)+1).
-func root(i int) int {
-	exponent := 1
-	for bit := range 7 {
-		exponent += i >> bit & 1 << (7 - bit)
-	}
-	return power(17, exponent)
-}
-
-func power(x, n int) int {
-	y := 1
-	for range n {
-		y = y * x % modulus
-	}
-	return y
-}
-
-// transform is the NTT, and inverse the way back.
-func transform(f [degree]int) (g [degree]int) {
-	for i := 0; i < degree; i += 2 {
-		r := root(i / 2)
-		for j, x := 0, 1; j < degree; j, x = j+2, x*r%modulus {
-			g[i] += f[j] * x
-			g[i+1] += f[j+1] * x
-		}
-		g[i], g[i+1] = g[i]%modulus, g[i+1]%modulus
-	}
-	return g
-}
-
-func inverse(g [degree]int) (f [degree]int) {
-	scale := power(degree/2, modulus-2)
-	for i := 0; i < degree; i += 2 {
-		r := power(root(i/2), modulus-2)
-		for j, x := 0, scale; j < degree; j, x = j+2, x*r%modulus {
-			f[j] += g[i] % modulus * x
-			f[j+1] += g[i+1] % modulus * x
-		}
-	}
-	return f
 }

@@ -11,8 +11,9 @@
 // and on the heap. Built without, Do scrubs the stack and the registers, keeps
 // signals away on Linux, and each object on the heap that holds a secret is reached
 // and wiped by its owner. What is out of reach then: the 32-byte message within
-// ML-KEM decapsulation, until its memory is used again; and the registers that a
-// signal saved during DoOften, or on other systems, until the thread's next signal.
+// ML-KEM decapsulation, until its memory is used again; what crypto/hpke derives; and
+// the registers that a signal saved during DoOften, or on other systems, until the
+// thread's next signal.
 //
 // It must not know what the secrets are for.
 package volatile
