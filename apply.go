@@ -18,7 +18,7 @@ func (c *Conn) apply(events []handshake.Event) error {
 	if !c.done.Load() && c.intro.settings.MaxFragment != 0 {
 		c.out.sealer.SetMaxFragment(c.intro.settings.MaxFragment)
 	}
-	for _, event := range events {
+	for i, event := range events {
 		var err error
 		switch e := event.(type) {
 		case handshake.Send:
@@ -62,6 +62,7 @@ func (c *Conn) apply(events []handshake.Event) error {
 			err = alert.New(alert.InternalError, "an event that nobody knows")
 		}
 		if err != nil {
+			handshake.Discard(events[i+1:])
 			return err
 		}
 	}

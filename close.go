@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -257,6 +258,8 @@ func (c *Conn) failHandshake(err error) error {
 	}
 	c.wipeIn(err)
 	c.wipeOut(err)
+	volatile.Wipe(c.in.early) // nobody can read it any more
+	c.in.early = nil
 	return err
 }
 
@@ -303,6 +306,24 @@ func (c *Conn) unlockOut() {
 		}
 		if c.out.err != nil {
 			c.out.mu.Unlock()
+			return
+		}
+	}
+}
+
+// unlockIn releases c.in.mu. Where the write path, which never waits for a Read, has
+// ended the connection meanwhile, the keys go first.
+func (c *Conn) unlockIn() {
+	for {
+		if e := c.ended.Load(); e != nil {
+			c.wipeIn(*e)
+		}
+		c.in.mu.Unlock()
+		if c.ended.Load() == nil || !c.in.mu.TryLock() {
+			return
+		}
+		if c.in.err != nil {
+			c.in.mu.Unlock()
 			return
 		}
 	}

@@ -45,7 +45,7 @@ func (c *Conn) openTo(w io.Writer) (int, error) {
 	defer chunkCopies.Put(buf)
 	c.in.mu.Lock()
 	k, err := c.open(*buf)
-	c.in.mu.Unlock()
+	c.unlockIn()
 	if k == 0 {
 		return 0, err
 	}
@@ -75,7 +75,7 @@ func (c *Conn) await() error {
 		return err
 	}
 	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
+	defer c.unlockIn()
 	for len(c.in.plain) == 0 && !c.in.ready() {
 		switch {
 		case c.closed.Load():

@@ -325,7 +325,7 @@ func (c *Conn) Confirm(ctx context.Context) error {
 func (c *Conn) confirm(ctx context.Context) error {
 	defer c.deadlines.boundBy(ctx, &c.deadlines.read)()
 	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
+	defer c.unlockIn()
 	for !c.confirmed && len(c.in.plain) == 0 {
 		if c.in.err != nil {
 			return c.in.err

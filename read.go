@@ -67,7 +67,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
+	defer c.unlockIn()
 	if len(p) == 0 {
 		return 0, nil
 	}

@@ -5,6 +5,7 @@
 package mayfly
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -12,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -49,6 +52,22 @@ func TestWipedAfter(t *testing.T) {
 			_, _ = victim.Read(make([]byte, 2))
 			_ = victim.Close()
 		},
+		"an Abort beside a Read that succeeds": func(victim, hostile *Conn) {
+			sent, err := hostile.out.sealer.Seal(nil, record.ApplicationData, []byte("d"))
+			if err != nil {
+				t.Error(err)
+			}
+			victim.inner = &flood{Conn: victim.inner, next: func() []byte {
+				b := sent
+				if sent = nil; b != nil {
+					_ = victim.Abort(49) // it cannot wait for the Read
+				}
+				return b
+			}}
+			if n, err := victim.Read(make([]byte, 2)); n != 1 || err != nil {
+				t.Errorf("%d, %v", n, err)
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			victim, hostile := hostilePair(t)
@@ -62,6 +81,27 @@ func TestWipedAfter(t *testing.T) {
 				t.Error("keys are left")
 			}
 		})
+	}
+}
+
+// TestWipedOnTheWay has errors come where secrets are between two owners.
+func TestWipedOnTheWay(t *testing.T) {
+	victim, _ := hostilePair(t)
+	keys := suite.ByID(suite.AES128GCM).NewKeys(make([]byte, 16), make([]byte, suite.NonceLen))
+	early := []byte("early data that nobody has read")
+	victim.in.early = early
+	victim.in.mu.Lock()
+	defer victim.in.mu.Unlock()
+	victim.out.mu.Lock()
+	defer victim.out.mu.Unlock()
+	victim.out.sealer.Wipe()
+	err := victim.apply([]handshake.Event{handshake.Send{Messages: make([]byte, 4)}, handshake.InstallWrite{Keys: keys}})
+	if err == nil || keys.AEAD != nil {
+		t.Errorf("%v, and keys behind it are left: %v", err, keys.AEAD != nil)
+	}
+	_ = victim.failHandshake(err)
+	if victim.in.early != nil || !bytes.Equal(early, make([]byte, len(early))) {
+		t.Error("early data is left")
 	}
 }
 

@@ -198,7 +198,7 @@ func (m *Machine) step(next state, err error) ([]Event, error) {
 	m.events, m.aligned = nil, wire.Aligned{}
 	if err != nil {
 		m.err = err
-		wipeKeys(events)
+		Discard(events)
 		m.wipe()
 		m.state = endState{}
 		return nil, err
@@ -214,8 +214,8 @@ func (m *Machine) wipe() {
 	m.transcript.Wipe()
 }
 
-// wipeKeys destroys keys that nobody will install.
-func wipeKeys(events []Event) {
+// Discard destroys the secrets in events that nobody will carry out.
+func Discard(events []Event) {
 	for _, event := range events {
 		switch e := event.(type) {
 		case InstallRead:
