@@ -129,19 +129,20 @@ func demo(ctx context.Context, out, stderr io.Writer, dir string, size int64) er
 	if err := child.wait(); err != nil {
 		return err
 	}
-	if err := account(out, child.cmd.Process.Pid, server, other, verdict); err != nil {
+	if err := account(out, child.cmd.Process.Pid, server, other); err != nil {
 		return err
 	}
 	if err := demoResumption(ctx, out, serverKey, clientKey); err != nil {
 		return fmt.Errorf("resumption: %w", err)
 	}
 	fmt.Fprintln(out, "ok: each side knew the other by its key, and what arrived is what was sent")
+	fmt.Fprintf(out, "memory        %s\n", verdict)
 	return nil
 }
 
 // account prints both reports, and is an error where what arrived is not what was
 // sent.
-func account(out io.Writer, pid int, server, client report, verdict string) error {
+func account(out io.Writer, pid int, server, client report) error {
 	fmt.Fprintf(out, "dialled       by process %d, listened by process %d\n", pid, os.Getpid())
 	fmt.Fprintf(out, "handshake     TLS 1.3, %s, %s\n", server.Suite, server.Group)
 	fmt.Fprintf(out, "server knows  %s\nclient knows  %s\n", server.Peer, client.Peer)
@@ -158,7 +159,6 @@ func account(out io.Writer, pid int, server, client report, verdict string) erro
 		fmt.Fprintf(out, "  arrived     SHA-256 %s, the same on both sides\n", way.to.Received)
 	}
 	fmt.Fprintf(out, "keys          %d sets destroyed by the server, %d by the client; none is in use any more\n", server.Destroyed, client.Destroyed)
-	fmt.Fprintf(out, "memory        %s\n", verdict)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"crypto/sha256"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -467,8 +468,22 @@ func TestDemo(t *testing.T) {
 	if code != 0 {
 		t.Fatal(code, errs)
 	}
-	if !strings.Contains(out, "of 5 secrets of the second process, 0 pieces in") && (canReadMemory(t) || !strings.Contains(out, errNotMeasured.Error())) {
-		t.Errorf("the memory scan:\n%s", out)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	verdict := lines[len(lines)-1]
+	if !strings.Contains(verdict, "of 5 secrets of the second process, 0 pieces in") && (canReadMemory(t) || !strings.Contains(verdict, errNotMeasured.Error())) {
+		t.Errorf("it does not end with the memory scan's verdict:\n%s", out)
+	}
+	for _, way := range []string{"client sent", "server sent"} {
+		_, line, _ := strings.Cut(out, way)
+		_, changes, _ := strings.Cut(line, "keys changed ")
+		if n, err := strconv.Atoi(strings.Fields(changes + " ?")[0]); err != nil || n < 2 {
+			t.Errorf("%s: keys changed %d times, %v\n%s", way, n, err, out)
+		}
+	}
+	var server, client int
+	_, destroyed, _ := strings.Cut(out, "\nkeys ")
+	if _, err := fmt.Sscanf(strings.TrimSpace(destroyed), "%d sets destroyed by the server, %d by the client; none is in use any more", &server, &client); err != nil || min(server, client) < 8 {
+		t.Errorf("%d and %d sets of keys destroyed, %v\n%s", server, client, err, out)
 	}
 	for _, want := range []string{"ok: each side knew the other", "X25519MLKEM768", "raw public key", "8388608 bytes in 512 records", "raw keys: a handshake of", "certificates: a handshake of"} {
 		if !strings.Contains(out, want) {

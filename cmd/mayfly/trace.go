@@ -59,7 +59,10 @@ func printTrace(w io.Writer) *mayfly.Trace {
 }
 
 func keys(i mayfly.KeyInfo) string {
-	if i.Handshake {
+	switch {
+	case i.Early:
+		return fmt.Sprintf("keys of early data for %s", i.Direction)
+	case i.Handshake:
 		return fmt.Sprintf("handshake keys for %s", i.Direction)
 	}
 	return fmt.Sprintf("keys for %s, generation %d,", i.Direction, i.Generation)
