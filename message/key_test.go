@@ -91,6 +91,36 @@ func TestRecipient(t *testing.T) {
 	}
 }
 
+// FuzzRecipient reads anything. Of what is a recipient there is one spelling.
+func FuzzRecipient(f *testing.F) {
+	id, err := mayfly.NewIdentity(ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)))
+	if err != nil {
+		f.Fatal(err)
+	}
+	k, err := message.NewKey(id)
+	if err != nil {
+		f.Fatal(err)
+	}
+	r, err := k.Recipient()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(r.String())
+	f.Add(strings.ToUpper(r.String()) + "\n")
+	f.Add(id.Pin().String())
+	f.Add(r.Age())
+	f.Fuzz(func(t *testing.T, s string) {
+		r, err := message.ParseRecipient(s)
+		if err != nil {
+			return
+		}
+		again, err := message.ParseRecipient(r.String())
+		if err != nil || again.String() != r.String() || !strings.EqualFold(strings.TrimSpace(s), r.String()) {
+			t.Errorf("%q is %v, which is %v, %v", s, r, again, err)
+		}
+	})
+}
+
 // TestCertificateRecipient takes certificates of keys that agree, and refuses others.
 func TestCertificateRecipient(t *testing.T) {
 	t.Parallel()
