@@ -49,7 +49,11 @@ func (c *Conn) closeWithin(wait time.Duration) error {
 		wait = min(wait, interruptTimeout)
 	}
 	// A transport without deadlines is closed under whatever is stuck in it.
-	hurry := time.AfterFunc(wait+alertTimeout, func() { _ = c.inner.Close() })
+	hurry := time.AfterFunc(wait+alertTimeout, func() {
+		if !c.detached.Load() {
+			_ = c.inner.Close()
+		}
+	})
 	defer hurry.Stop()
 	var lost error
 	if c.done.Load() {

@@ -39,6 +39,10 @@ type earlyData struct {
 // false, not a byte of early will ever be read by the server, and the caller may send
 // it again with Write; nothing is sent again by itself. early is not kept.
 //
+// Peers is asked about the session's server before anything is sent, and
+// Config.VerifyConnection, which wants to see a connection, only when the server has
+// answered: a judgement that early data must wait for belongs into Verify.
+//
 // It is an error to call it when the handshake has begun, and on a server.
 func (c *Conn) HandshakeEarly(ctx context.Context, early []byte) (accepted bool, err error) {
 	if c.server {

@@ -27,7 +27,7 @@ func (c *Conn) state() *handover.State {
 	in, out, known := c.in, c.out, c.intro.known
 	s := &handover.State{
 		Server: c.server, Suite: uint16(known.Suite), Group: uint16(known.Group),
-		Name: known.ServerName, ALPN: known.ALPN, Retried: known.HelloRetry, Resumed: c.intro.peer.Resumed, Early: c.early.accepted,
+		Name: known.memory.ServerName, ALPN: known.ALPN, Retried: known.HelloRetry, Resumed: c.intro.peer.Resumed, Early: c.early.accepted,
 		PeerType: uint8(known.memory.PeerType), PeerEntries: known.memory.PeerEntries, PSKIdentity: known.memory.PSKIdentity, PSKMark: known.memory.PSKMark,
 		PeerScheme: uint16(known.memory.PeerScheme), OCSP: known.memory.OCSPResponse, SCTs: known.memory.SCTs, Own: known.memory.Own,
 		Started: c.started.UnixMilli(), Authenticated: known.memory.Authenticated.Unix(), Confirmed: c.confirmed,
@@ -112,7 +112,7 @@ func (c *Conn) restore(state *handover.State) error {
 // restoreIntroduction has the present Peers judge the peer.
 func (c *Conn) restoreIntroduction(state *handover.State) error {
 	memory := &resumption.State{
-		Suite: suite.ID(state.Suite), ALPN: state.ALPN,
+		Suite: suite.ID(state.Suite), ServerName: state.Name, ALPN: state.ALPN,
 		PeerType: credential.Type(state.PeerType), PeerEntries: state.PeerEntries, PSKIdentity: state.PSKIdentity, PSKMark: state.PSKMark,
 		PeerScheme: credential.Scheme(state.PeerScheme), OCSPResponse: state.OCSP, SCTs: state.SCTs,
 		Own: state.Own, Authenticated: time.Unix(state.Authenticated, 0),
@@ -120,9 +120,13 @@ func (c *Conn) restoreIntroduction(state *handover.State) error {
 	if len(memory.PSKIdentity) == 0 {
 		memory.PSKIdentity = nil
 	}
+	name := state.Name
+	if !state.Server {
+		name = sentName(name)
+	}
 	i := &introduction{settings: c.settings, ctx: context.Background(), local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr()}
 	i.known = known{
-		Summary: handshake.Summary{Suite: memory.Suite, Group: kex.Group(state.Group), ServerName: state.Name, ALPN: state.ALPN, HelloRetry: state.Retried},
+		Summary: handshake.Summary{Suite: memory.Suite, Group: kex.Group(state.Group), ServerName: name, ALPN: state.ALPN, HelloRetry: state.Retried},
 		memory:  memory, resumed: state.Resumed,
 	}
 	peer, err := memory.Peer()

@@ -233,6 +233,39 @@ func TestHandOnSame(t *testing.T) {
 	}
 }
 
+// TestHandOnAddress hands on a client that has dialled an address, by which its server's
+// certificate is judged, twice: the name is no part of the Config, and is not sent.
+func TestHandOnAddress(t *testing.T) {
+	t.Parallel()
+	id, err := mayfly.GenerateIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := id.SelfSigned("127.0.0.1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t)
+	r.server.Identity, r.server.Certificates, r.server.Peers = nil, []tls.Certificate{cert}, mayfly.NoClientAuth()
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	r.client = &mayfly.Config{RootCAs: pool, Sessions: r.cache, Time: r.client.Time}
+	_, dial := r.listen(t)
+	client, server, err := dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	client = sameAfter(t, sameAfter(t, client, r.client), r.client)
+	if name := client.Peer().Name; name != "127.0.0.1" {
+		t.Errorf("the server is called %q", name)
+	}
+	exchangeOnce(t, client, server)
+}
+
 // sameAfter hands c on, and compares.
 func sameAfter(t *testing.T, c *mayfly.Conn, config *mayfly.Config) *mayfly.Conn {
 	t.Helper()

@@ -386,7 +386,10 @@ func (i *introduction) newTicket(secret *schedule.Resumption, key *SealingKey, n
 // remember is what both sides keep of a handshake that is done, but for what belongs
 // to one ticket.
 func (i *introduction) remember(m handshake.Summary) *resumption.State {
-	state := &resumption.State{Suite: m.Suite, ALPN: m.ALPN, Authenticated: i.settings.now()}
+	state := &resumption.State{Suite: m.Suite, ALPN: m.ALPN, ServerName: m.ServerName, Authenticated: i.settings.now()}
+	if !i.settings.server {
+		state.ServerName = i.settings.ServerName // an address may be one, which is not sent
+	}
 	if c := m.OwnCredential; c != nil {
 		state.Own = pinOfCredential(c)
 	}

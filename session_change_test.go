@@ -9,6 +9,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,6 +119,38 @@ func TestSessionOfOldWays(t *testing.T) {
 			}
 			mustBe(t, test.resumed, client, server)
 		})
+	}
+}
+
+// TestSessionsAtOnce has many connections of one client ask for its sessions at the same
+// time: none is offered twice.
+func TestSessionsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	once := new(register)
+	r.server.Tickets = mayfly.TicketPolicy{Count: 8, Once: once}
+	for range 2 {
+		r.connect(t)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 4 {
+				a, b := net.Pipe()
+				client, server := mayfly.Client(a, r.client), mayfly.Server(b, r.server)
+				go func() { _, _ = server.Write([]byte("x")) }() // behind the tickets
+				if _, err := client.Read(make([]byte, 1)); err != nil {
+					t.Error(err)
+				}
+				_ = a.Close()
+				_ = client.Close()
+				_ = server.Close()
+			}
+		})
+	}
+	all.Wait()
+	if len(once.uses) != len(once.seen) || len(once.uses) < 30 {
+		t.Errorf("%d tickets were offered, %d of them for the first time", len(once.uses), len(once.seen))
 	}
 }
 

@@ -321,9 +321,12 @@ func (s *settings) settlePeers(host string) error {
 	return nil
 }
 
-// sni is the name to send: host names only (RFC 6066, Section 3).
-func (s *settings) sni() string {
-	name := canonicalName(s.ServerName)
+// sni is the name to send.
+func (s *settings) sni() string { return sentName(s.ServerName) }
+
+// sentName is what is sent of a server's name: host names only (RFC 6066, Section 3).
+func sentName(name string) string {
+	name = canonicalName(name)
 	if net.ParseIP(strings.Trim(name, "[]")) != nil || strings.Contains(name, "%") {
 		return ""
 	}
