@@ -208,7 +208,11 @@ func hangUp(conn *mayfly.Conn) {
 
 // summary is the line that both sides print at the end.
 func summary(did string, t *transfer.Total) string {
-	s := fmt.Sprintf("%s %d files, %d bytes, SHA-256 %x", did, t.Files, t.Bytes, t.Sum)
+	files := "files"
+	if t.Files == 1 {
+		files = "file"
+	}
+	s := fmt.Sprintf("%s %d %s, %d bytes, SHA-256 %x", did, t.Files, files, t.Bytes, t.Sum)
 	if t.Saved > 0 {
 		s += fmt.Sprintf(", of which %d bytes had arrived before", t.Saved)
 	}

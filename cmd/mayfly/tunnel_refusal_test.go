@@ -77,6 +77,7 @@ func TestTunnelRefusesToBegin(t *testing.T) {
 		{server("--peers", file("junk.list", "junk\n")), 2, []string{"junk.list, line 1", "a pin and a name"}},
 		{server("--ca", file("junk.pem", "junk")), 2, []string{"junk.pem", "no certificate"}},
 		{client("--peers", file("good.list", pin+" db\n")), 2, []string{"--name"}},
+		{client("--peers", file("junk.hosts", "junk\n"), "--name", "db"), 2, []string{"junk.hosts, line 1", "a name and a pin"}},
 		{[]string{"server", "--listen", ":0", "--target", "127.0.0.1:1", "--key", key}, 2, []string{"whom to accept", "--peers"}},
 		{[]string{"server", "--listen", ":0", "--target", "127.0.0.1:1", "--peer", pin}, 2, []string{"needs a key", "keygen"}},
 		{server("--idle", "5"), 2, []string{"--idle", "a time with its unit"}},

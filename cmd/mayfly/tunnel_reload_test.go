@@ -115,6 +115,11 @@ func TestTunnelPeersReload(t *testing.T) {
 			server.signal(syscall.SIGHUP)
 			server.await("reloaded")
 			expectEcho(t, client.addr)
+			write("junk\n")
+			server.signal(syscall.SIGHUP)
+			server.await("reload: the list of p") // of peers, or of pins
+			expectEcho(t, client.addr)
+			echoes(t, there)
 		})
 	}
 }

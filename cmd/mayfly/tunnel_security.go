@@ -8,7 +8,9 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -21,7 +23,8 @@ import (
 // part is read by itself: a key that cannot be read must not keep a pin that was taken
 // from the list in use.
 //
-// The file of --peers is not among the parts: mayfly reads it again by itself.
+// The file of --peers mayfly reads again by itself; here it is only looked at, so that
+// whoever has broken it is told at once.
 type security struct {
 	o       options
 	server  bool
@@ -61,8 +64,33 @@ func newSecurity(o *tunnelOptions, log *slog.Logger) (*security, error) {
 	if config.Peers, err = s.o.anyOf(s.server, s.pinned, s.file, s.roots); err != nil {
 		return nil, err
 	}
+	if err := usable(config, s.server); err != nil {
+		return nil, err
+	}
 	s.current.Store(config)
 	return s, nil
+}
+
+// usable returns the error of a Config that cannot work. A handshake tells it before it
+// finds that there is nobody at the other end.
+func usable(c *mayfly.Config, server bool) error {
+	near, far := net.Pipe()
+	defer near.Close()
+	_ = far.Close()
+	c = c.Clone()
+	c.Sessions = nil // none is to be used up
+	conn := mayfly.Server(near, c)
+	if !server {
+		if c.ServerName == "" {
+			c.ServerName = "localhost" // the name is in the address that is dialled
+		}
+		conn = mayfly.Client(near, c)
+	}
+	err := conn.Handshake()
+	if errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil
+	}
+	return err
 }
 
 // watch looks for changes until ctx ends.
@@ -89,7 +117,7 @@ func (s *security) changed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := false
-	for _, path := range []string{s.o.key, s.o.cert, s.o.certKey, s.o.ca, s.config} {
+	for _, path := range []string{s.o.key, s.o.cert, s.o.certKey, s.o.ca, s.o.peers, s.config} {
 		if path == "" {
 			continue
 		}
@@ -139,6 +167,9 @@ func (s *security) reload() {
 	} else {
 		s.roots = roots
 	}
+	if err := s.look(next); err != nil {
+		kept("the list of peers", err)
+	}
 	peers, err := s.o.anyOf(s.server, s.pinned, s.file, s.roots)
 	if err != nil {
 		kept("the list of peers", err)
@@ -152,6 +183,17 @@ func (s *security) reload() {
 	}
 	s.reloads.Add(1)
 	s.log.Info("reloaded", "self", self(next))
+}
+
+// look reads the file of --peers as it is now.
+func (s *security) look(c *mayfly.Config) error {
+	list, err := s.o.listed(s.server)
+	if list == nil || err != nil {
+		return err
+	}
+	c = c.Clone()
+	c.Peers = list
+	return usable(c, s.server)
 }
 
 // reloadPins takes the pins of the configuration file.
