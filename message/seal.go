@@ -40,6 +40,19 @@ func (c Cipher) String() string {
 	return fmt.Sprintf("Cipher(%d)", int(c))
 }
 
+// MaxLength returns the most bytes that a message with the cipher may hold, a signature
+// and MIME included: 64 GiB, or 256 GiB with ChaCha20Poly1305, less some bytes. It is 0
+// for a Cipher that there is none of.
+func (c Cipher) MaxLength() int64 {
+	switch c {
+	case AES256GCM, AES128GCM:
+		return content.AES256GCM.MaxLen()
+	case ChaCha20Poly1305:
+		return content.ChaCha20Poly1305.MaxLen()
+	}
+	return 0
+}
+
 // maxRecipients bounds how many a message may be sealed for, so that what stands
 // before the content is within what Open reads.
 const maxRecipients = 1000
@@ -70,7 +83,8 @@ type SealOptions struct {
 // which does not close w; without it, receivers find the message truncated. nil
 // options are the zero ones.
 //
-// A message of any length takes less than 1 MiB of memory. With ChaCha20Poly1305, Write
+// What is longer than Cipher.MaxLength fails, with ErrTooLarge, where that is reached. A
+// message of any length takes less than 1 MiB of memory. With ChaCha20Poly1305, Write
 // has all processors that are free work at it; they are done when it returns. The writer
 // is not safe for concurrent use.
 func Seal(w io.Writer, to []*Recipient, o *SealOptions) (io.WriteCloser, error) {

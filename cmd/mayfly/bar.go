@@ -18,6 +18,7 @@ import (
 type bar struct {
 	stderr io.Writer
 	shown  *progressbar.ProgressBar // nil: nobody sees it
+	at     int64                    // in what it follows
 }
 
 const barEvery = 200 * time.Millisecond
@@ -55,6 +56,48 @@ func (b *bar) add(n int64) {
 func (b *bar) Write(p []byte) (int, error) {
 	b.add(int64(len(p)))
 	return len(p), nil
+}
+
+// follow returns r, of which the bar shows how much was read: from where it goes on, if
+// it is sought in.
+func (b *bar) follow(r io.Reader) io.Reader {
+	f := &followed{r, b}
+	if s, ok := r.(io.Seeker); ok {
+		return &struct {
+			io.Reader
+			io.Seeker
+		}{f, &followedSeeker{s, b}}
+	}
+	return f
+}
+
+type followed struct {
+	r io.Reader
+	b *bar
+}
+
+func (f *followed) Read(p []byte) (int, error) {
+	n, err := f.r.Read(p)
+	f.b.at += int64(n)
+	f.b.add(int64(n))
+	return n, err
+}
+
+type followedSeeker struct {
+	s io.Seeker
+	b *bar
+}
+
+func (f *followedSeeker) Seek(offset int64, whence int) (int64, error) {
+	at, err := f.s.Seek(offset, whence)
+	if err == nil && at != f.b.at {
+		f.b.at = at
+		if f.b.shown != nil {
+			f.b.shown.Reset()
+			_ = f.b.shown.Set64(at)
+		}
+	}
+	return at, err
 }
 
 // say prints a line.

@@ -43,7 +43,7 @@ authentic or not signed; 2 the command line or a key file cannot be used.`,
 	f.StringVarP(&o.key, "identity", "i", "", "the private key: a PEM `file`")
 	f.StringVarP(&o.out, "out", "o", "", "`file` to write (default: standard output)")
 	f.StringArrayVar(&o.from, "from", nil, "the `pin` of a signer to accept, or any, which says who it was; may be repeated")
-	f.StringVar(&o.ca, "ca", "", "accept signers with a certificate of the authorities in this PEM `file`")
+	f.StringVar(&o.ca, "ca", "", "accept signers with a certificate of the authorities in this PEM `file`, and say who it was")
 	f.Int64Var(&o.spool, "spool", 0, "the most `MiB` to keep of a message that cannot be read twice (0: no limit)")
 	return cmd
 }
@@ -84,40 +84,55 @@ func (o *openOptions) run(cmd *cobra.Command, file string) error {
 		return err
 	}
 	defer t.abandon()
-	r, isAge, err := peekAge(t.r)
-	if err != nil {
-		return t.fail(err)
-	}
-	var plain io.Reader
-	if isAge {
-		if options.Accept != nil {
-			return t.fail(errors.New("it is in the age format, which is not signed"))
-		}
-		plain, err = openAge(r, key)
-	} else {
-		var m *message.Message
-		if m, err = message.Open(r, key, options); err == nil {
-			defer m.Close()
-			plain = m
-			if s := m.Signature(); s != nil && (options.Accept == nil || o.anybody()) {
-				fmt.Fprintf(cmd.ErrOrStderr(), "signed by %v\n", s.Pin)
-			}
-		}
-	}
-	if err != nil {
-		return t.fail(err)
-	}
-	if plain, err = o.lookInside(plain, cmd.ErrOrStderr()); err != nil {
-		return t.fail(err)
-	}
 	b := newBar(cmd.ErrOrStderr())
 	b.begin(1, t.size)
-	_, err = io.CopyBuffer(io.MultiWriter(t.w, b), struct{ io.Reader }{plain}, make([]byte, copyBuffer))
-	b.end()
+	defer b.end()
+	plain, done, err := o.open(b.follow(t.r), key, options, b)
 	if err != nil {
+		return t.fail(err)
+	}
+	defer done()
+	if plain, err = o.lookInside(plain, b); err != nil {
+		return t.fail(err)
+	}
+	if _, err = io.CopyBuffer(struct{ io.Writer }{t.w}, struct{ io.Reader }{plain}, make([]byte, copyBuffer)); err != nil {
 		return t.fail(err)
 	}
 	return t.finish()
+}
+
+// open returns a reader of what is authentic, and what to call when it was read. The bar
+// shows each reading of the file: there are two or more, but of the age format.
+func (o *openOptions) open(r io.Reader, key *message.Key, options *message.OpenOptions, b *bar) (plain io.Reader, done func(), err error) {
+	r, isAge, err := peekAge(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if isAge {
+		if options.Accept != nil {
+			return nil, nil, errors.New("it is in the age format, which is not signed")
+		}
+		plain, err = openAge(r, key)
+		return plain, func() {}, err
+	}
+	m, err := message.Open(r, key, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	if s := m.Signature(); s != nil && (options.Accept == nil || o.anybody() || o.ca != "") {
+		b.say(signedBy(s, o.ca != ""))
+	}
+	return m, func() { _ = m.Close() }, nil
+}
+
+// signedBy is the line about who it was: the name in the certificate, too, where an
+// authority stands behind that, and with nothing in it that a terminal obeys.
+func signedBy(s *message.Signature, named bool) string {
+	line := "signed by " + s.Pin.String()
+	if named {
+		line += fmt.Sprintf(" (%+q)", s.Certificate.Subject.String())
+	}
+	return line
 }
 
 // accept makes the judge of signatures of the flags, nil if there is none.
@@ -146,7 +161,7 @@ func (o *openOptions) anybody() bool { return len(o.from) == 1 && o.from[0] == "
 
 // lookInside says so where a signed message is about to be written as it is. It is
 // never taken apart unasked: it may be what somebody wanted to send.
-func (o *openOptions) lookInside(plain io.Reader, stderr io.Writer) (io.Reader, error) {
+func (o *openOptions) lookInside(plain io.Reader, b *bar) (io.Reader, error) {
 	if o.ca != "" || len(o.from) > 0 {
 		return plain, nil
 	}
@@ -157,7 +172,7 @@ func (o *openOptions) lookInside(plain io.Reader, stderr io.Writer) (io.Reader, 
 	}
 	signedData := []byte("\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02") // RFC 5652, Section 5.1
 	if at := bytes.Index(head, signedData); at > 0 && at < 8 || bytes.Contains(head, []byte("smime-type=signed-data")) {
-		fmt.Fprintln(stderr, "a signed message is inside: --from PIN, --from any or --ca FILE takes it out of its signature")
+		b.say("a signed message is inside: --from PIN, --from any or --ca FILE takes it out of its signature")
 	}
 	return r, nil
 }

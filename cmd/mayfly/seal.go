@@ -91,6 +91,9 @@ func (o *sealOptions) run(cmd *cobra.Command, file string) error {
 		return err
 	}
 	defer t.abandon()
+	if most := options.Cipher.MaxLength(); !o.age && t.size > most {
+		return fmt.Errorf("%s is longer than a message with %v may be, %d GiB: --age has no such limit", t.name, options.Cipher, (most+1<<20)>>30)
+	}
 	start := func() (io.WriteCloser, error) { return message.Seal(t.w, recipients, options) }
 	if o.age {
 		start = func() (io.WriteCloser, error) { return sealAge(t.w, recipients) }

@@ -163,6 +163,12 @@ func TestSealMisuse(t *testing.T) {
 	m.want(exitUsage, "there is no cipher", "seal", "-r", m.receiver, "--cipher", "rot13", m.file("plain"))
 	m.want(exitUsage, "goes with none of", "seal", "-r", m.receiver, "--age", "--mime", m.file("plain"))
 	m.want(exitUsage, "no such file", "seal", "-r", m.receiver, m.file("absent"))
+	if err := os.Truncate(m.file("plain"), 1<<36); err != nil { // sparse
+		t.Log(err)
+	} else {
+		m.want(exitUsage, "longer than a message with AES-128-GCM may be, 64 GiB: --age", "seal", "-r", m.receiver, "--cipher", "aes-128-gcm", m.file("plain"))
+		m.put("plain", m.plain)
+	}
 	m.want(exitUsage, "say with which key", "open", m.file("plain"))
 	m.want(exitFailed, "is no sealed message", "open", "-i", m.key, m.file("plain"))
 	m.put("empty", nil)
@@ -242,7 +248,7 @@ func TestSealWithX509(t *testing.T) {
 		for _, form := range []string{"--mime=false", "--mime"} {
 			m.want(0, "", "seal", "-r", m.file("to.pem"), "-r", m.receiver, "--cert", m.file(name+".pem"), "--cert-key", m.file(name+".key"), form, "-o", m.file("sealed"), m.file("plain"))
 			for _, key := range []string{m.key, m.file("to.key")} {
-				m.want(0, "", "open", "-i", key, "--ca", m.file(name+".pem"), "-o", m.file("out"), m.file("sealed"))
+				m.want(0, `("CN=`+name+`")`, "open", "-i", key, "--ca", m.file(name+".pem"), "-o", m.file("out"), m.file("sealed"))
 				m.same("out")
 			}
 			m.want(exitFailed, "no accepted authority", "open", "-i", m.key, "--ca", m.file("to.pem"), "-o", m.file("none"), m.file("sealed"))

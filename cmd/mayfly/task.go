@@ -51,7 +51,7 @@ func newTask(ctx context.Context, from, to string, stdin io.Reader, stdout io.Wr
 		}
 	}
 	if to != "" && to != "-" {
-		if err := t.create(); err != nil {
+		if err := t.create(stdout); err != nil {
 			t.abandon()
 			return nil, err
 		}
@@ -61,23 +61,33 @@ func newTask(ctx context.Context, from, to string, stdin io.Reader, stdout io.Wr
 }
 
 // create opens the output: a file beside the target, which takes its place only when
-// all of it is written. A symbolic link is replaced, and not followed. What is
-// neither, a device or a pipe, is written to where it is.
-func (t *task) create() error {
+// all of it is written. A symbolic link is replaced, and not followed, but for those of
+// the system, such as /dev/stdout and what a shell puts for >(…). What is no file, but
+// a device or a pipe, is written to where it is.
+func (t *task) create(stdout io.Writer) error {
 	t.mode = 0o600
-	switch old, err := os.Lstat(t.target); {
+	old, err := os.Lstat(t.target)
+	if err == nil && old.Mode()&fs.ModeSymlink != 0 && ofTheSystem(t.target) {
+		if old, err = os.Stat(t.target); err != nil {
+			return err
+		}
+		if f, ok := stdout.(*os.File); ok {
+			if info, err := f.Stat(); err == nil && os.SameFile(old, info) {
+				return nil // it writes to stdout as it is
+			}
+		}
+		if old.Mode().IsRegular() {
+			return fmt.Errorf("%s stands for a file: say which", t.target)
+		}
+	}
+	switch {
 	case err != nil || old.Mode()&fs.ModeSymlink != 0:
 	case old.Mode().IsRegular():
 		t.mode = old.Mode().Perm()
 	case old.IsDir():
 		return fmt.Errorf("%s is a directory", t.target)
 	default:
-		f, err := os.OpenFile(t.target, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		t.direct, t.w = f, f
-		return nil
+		return t.writeTo(old)
 	}
 	f, err := os.CreateTemp(filepath.Dir(t.target), ".mayfly-*")
 	if err != nil {
@@ -88,6 +98,27 @@ func (t *task) create() error {
 	}
 	t.temp, t.w = f, f
 	return nil
+}
+
+// writeTo opens a target that is no file. What was put in its place meanwhile may be one
+// that is not to be written to.
+func (t *task) writeTo(old fs.FileInfo) error {
+	f, err := os.OpenFile(t.target, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if info, err := f.Stat(); err != nil || !os.SameFile(old, info) {
+		_ = f.Close()
+		return fmt.Errorf("%s has become something else", t.target)
+	}
+	t.direct, t.w = f, f
+	return nil
+}
+
+// ofTheSystem reports whether a symbolic link is none of a user's.
+func ofTheSystem(link string) bool {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(link))
+	return err == nil && (dir == "/dev" || strings.HasPrefix(dir, "/proc/"))
 }
 
 // finish puts the output in its place.

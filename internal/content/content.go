@@ -43,6 +43,14 @@ func (a Algorithm) KeyLen() int {
 	return 32
 }
 
+// MaxLen returns the most bytes that one key and nonce of the algorithm may encrypt.
+func (a Algorithm) MaxLen() int64 {
+	if a == ChaCha20Poly1305 {
+		return maxChaCha
+	}
+	return maxGCM
+}
+
 const (
 	// PartSize is the length of all parts of a content but the last.
 	PartSize = 256 << 10
