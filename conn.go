@@ -108,6 +108,9 @@ func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan
 			forget(over)
 		}
 	})
+	if c.server {
+		c.in.opener.PlainRefusals()
+	}
 	c.deadlines.init(inner)
 	runtime.AddCleanup(c, func(h halves) { h.wipe() }, halves{c.in, c.out, c.keys, c.finish})
 	return c

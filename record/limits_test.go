@@ -182,6 +182,39 @@ func TestClearFirst(t *testing.T) {
 	}
 }
 
+// TestPlainRefusals takes a client's refusal in the clear until its first protected
+// record (RFC 9846, Appendix A.1).
+func TestPlainRefusals(t *testing.T) {
+	t.Parallel()
+	refusal := func() []byte { return []byte{21, 3, 3, 0, 2, 2, 48} }
+	sealer, opener := pair(t, suite.AES128GCM)
+	if _, _, err := opener.Open(refusal()); alert.Of(err) != alert.UnexpectedMessage {
+		t.Errorf("nobody asked for it: %v", err)
+	}
+	opener.PlainRefusals()
+	if got, content, err := opener.Open(refusal()); err != nil || got != Alert || !bytes.Equal(content, []byte{2, 48}) {
+		t.Errorf("%v, %x, %v", got, content, err)
+	}
+	record, err := sealer.Seal(nil, Handshake, []byte{1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forged := bytes.Clone(record)
+	forged[len(forged)-1] ^= 1
+	if _, _, err := opener.Open(forged); alert.Of(err) != alert.BadRecordMAC {
+		t.Errorf("a forged record: %v", err)
+	}
+	if _, _, err := opener.Open(refusal()); err != nil {
+		t.Errorf("after a forged record: %v", err)
+	}
+	if _, _, err := opener.Open(record); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := opener.Open(refusal()); alert.Of(err) != alert.UnexpectedMessage {
+		t.Errorf("after a protected record: %v", err)
+	}
+}
+
 // TestNoPlaintextLeft seals into buffers of every size: one that was too small and
 // is left behind holds no plaintext.
 func TestNoPlaintextLeft(t *testing.T) {

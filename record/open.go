@@ -20,6 +20,8 @@ type Opener struct {
 	limit int // of content, its type and padding, in a protected record
 	gone  bool
 	nonce [suite.NonceLen]byte
+
+	refusals bool // PlainRefusals, and no protected record has been opened yet
 }
 
 // NewOpener returns an Opener without keys.
@@ -50,6 +52,13 @@ func (o *Opener) Limit() int { return o.limit }
 // SetLimit sets how much a protected record may hold: content, its type and
 // padding, as our record_size_limit said (RFC 8449, Section 4).
 func (o *Opener) SetLimit(n int) { o.limit = min(max(n, 64), MaxPlaintext+1) }
+
+// PlainRefusals is for a server. A client may refuse what follows our ServerHello before
+// it changes to the keys of the handshake, and says so in the clear: RFC 9846, Appendix
+// A.1. So an alert in the clear that ends the connection is taken as what it is until
+// the first protected record was opened. Others are not: nobody vouches for them, and
+// an end of data must be vouched for.
+func (o *Opener) PlainRefusals() { o.refusals = true }
 
 // Protected reports whether there are keys.
 func (o *Opener) Protected() bool { return o.keys != nil }
@@ -84,6 +93,8 @@ func (o *Opener) OpenTo(dst, record []byte) (t ContentType, content []byte, err 
 		return t, fragment, nil
 	case o.keys == nil:
 		return openPlain(t, fragment)
+	case t == Alert && o.refusals && isRefusal(fragment):
+		return t, fragment, nil
 	case t != ApplicationData:
 		return 0, nil, alert.New(alert.UnexpectedMessage, "a record in the clear where protected ones must come")
 	}
@@ -98,7 +109,17 @@ func (o *Opener) OpenTo(dst, record []byte) (t ContentType, content []byte, err 
 		return 0, nil, err
 	}
 	o.seq++
+	o.refusals = false
 	return t, content, nil
+}
+
+// isRefusal reports whether an alert ends the connection by an error.
+func isRefusal(fragment []byte) bool {
+	if len(fragment) != 2 {
+		return false
+	}
+	code := alert.Code(fragment[1])
+	return code != alert.CloseNotify && code != alert.UserCanceled
 }
 
 // openPlain checks a TLSPlaintext (RFC 9846, Section 5.1).
