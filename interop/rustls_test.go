@@ -7,9 +7,7 @@ package interop
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,8 +15,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/mayfly-tls/mayfly"
 )
 
 const rustls = "rustls"
@@ -95,46 +91,4 @@ func TestRustls(t *testing.T) {
 		c.with = "another key: refused"
 		e.runWith(t, c, e.tryWrongKey)
 	}
-}
-
-// tryWrongPin waits for another key than that which rustls has.
-func (e *echoer) tryWrongPin(t *testing.T, c cell) {
-	cfg := c.ours(t)
-	us, _ := c.identities(t)
-	cfg.Peers = mayfly.Pins(us.pin)
-	if err := c.handshake(e.connect(t, c), cfg); !errors.Is(err, mayfly.ErrPeerRefused) {
-		t.Errorf("our handshake: %v", err)
-	}
-	e.expect(t, "failed")
-}
-
-// tryWrongKey shows another key than that which rustls waits for.
-func (e *echoer) tryWrongKey(t *testing.T, c cell) {
-	cfg := c.ours(t)
-	var err error
-	if cfg.Identity, err = mayfly.GenerateIdentity(); err != nil {
-		t.Fatal(err)
-	}
-	err = c.handshake(e.connect(t, c), cfg)
-	var alert *mayfly.AlertError
-	if !errors.As(err, &alert) || !alert.Remote {
-		t.Errorf("our handshake: %v", err)
-	}
-	e.expect(t, "failed")
-}
-
-// handshake makes our end of a connection that is to fail, and reads its end: a client
-// is done before the server has judged it.
-func (c cell) handshake(inner net.Conn, cfg *mayfly.Config) error {
-	conn := mayfly.Client(inner, cfg)
-	if c.role == asClient {
-		conn = mayfly.Server(inner, cfg)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
-	if err := conn.Handshake(); err != nil {
-		return err
-	}
-	_, err := conn.Read(make([]byte, 1))
-	return err
 }
