@@ -292,6 +292,9 @@ func configFor(k kind, client bool, id *mayfly.Identity, cert tls.Certificate, k
 		if k.spare != 0 {
 			config.CurvePreferences = append(config.CurvePreferences, k.spare)
 			config.KeyShares = config.CurvePreferences
+			if k.retries {
+				config.KeyShares = config.KeyShares[1:]
+			}
 		}
 	}
 	switch {

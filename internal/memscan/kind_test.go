@@ -31,6 +31,7 @@ type kind struct {
 	suite   uint16
 	group   tls.CurveID
 	spare   tls.CurveID // of another share that a client sends, for nothing; 0: none
+	retries bool        // it sends that alone at first
 }
 
 // An end is how a connection ends.
@@ -96,9 +97,10 @@ func kindOf(i int) kind {
 	}
 	k.early = k.ticket && k.stop == open
 	switch {
-	case k.client && i%7 == 3:
+	case k.client && i%9 == 4:
 		k.spare = map[tls.CurveID]tls.CurveID{tls.X25519: tls.CurveP256, tls.CurveP256: tls.X25519, tls.X25519MLKEM768: tls.CurveP256}[k.group]
-	case i%8 == 5:
+		k.retries = i%4 == 2 && k.stop == open && !k.psk && !k.ticket
+	case i%11 == 7:
 		k.group = map[tls.CurveID]tls.CurveID{tls.X25519: tls.CurveP384, tls.CurveP256: tls.CurveP521, tls.X25519MLKEM768: mayfly.MLKEM1024}[k.group]
 	}
 	return k
@@ -106,7 +108,7 @@ func kindOf(i int) kind {
 
 // standard is what crypto/tls can do of it, and the child shows of that.
 func (k kind) standard() kind {
-	k.raw, k.psk, k.ticket, k.early, k.moved, k.exports, k.spare = false, false, false, false, false, false, 0
+	k.raw, k.psk, k.ticket, k.early, k.moved, k.exports, k.retries, k.spare = false, false, false, false, false, false, false, 0
 	if k.group == mayfly.MLKEM1024 {
 		k.group = tls.X25519MLKEM768
 	}

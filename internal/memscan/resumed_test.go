@@ -128,9 +128,7 @@ func (d *deriver) resumed(ch *wire.ClientHello, sh *wire.ServerHello) []byte {
 // on a server, the PSK of the ticket that it has given away.
 func (l *link) conclusion() ([]secret, error) {
 	d := deriver{link: l, suite: suite.ByID(suite.ID(l.suite))}
-	hello, answer := l.hellos()
-	all := append(bytes.Clone(hello), answer...)
-	all = append(all, d.flight(false)...)
+	all := append(d.opening(), d.flight(false)...)
 	if l.early {
 		all = append(all, new(wire.EndOfEarlyData).Marshal()...)
 	}

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 
 	"github.com/mayfly-tls/mayfly/internal/memscan"
 	"github.com/mayfly-tls/mayfly/internal/suite"
@@ -40,13 +41,18 @@ const generations = 5
 // by other means than those of the library.
 func (l *link) secrets() ([]secret, error) {
 	d := deriver{link: l, suite: suite.ByID(suite.ID(l.suite))}
-	hello, answer := l.hellos()
-	ch, err := wire.ParseClientHello(hello)
+	hellos, answers := l.hellos()
+	for _, hello := range hellos {
+		if err := d.spareKeys(hello); err != nil {
+			return nil, err
+		}
+	}
+	ch, err := wire.ParseClientHello(hellos[len(hellos)-1])
 	if err != nil {
 		return nil, err
 	}
 	var sh *wire.ServerHello
-	if sh, err = wire.ParseServerHello(answer); err != nil {
+	if sh, err = wire.ParseServerHello(answers[len(answers)-1]); err != nil {
 		return nil, err
 	}
 	shared, err := d.exchange(ch, sh)
@@ -55,7 +61,7 @@ func (l *link) secrets() ([]secret, error) {
 	}
 	early := d.early(ch, sh)
 	handshake := d.extract(d.expand(early, "derived", d.sum(nil), d.suite.HashLen), shared)
-	th := d.sum(append(bytes.Clone(hello), answer...))
+	th := d.sum(d.opening())
 	if !bytes.Equal(d.expand(handshake, "c hs traffic", th, d.suite.HashLen), l.logged("CLIENT_HANDSHAKE_TRAFFIC_SECRET")) {
 		return nil, errors.New("the handshake secret is wrong")
 	}
@@ -95,19 +101,35 @@ func (l *link) plaintexts(n int) (all []secret) {
 	return all
 }
 
-// hellos returns ClientHello and ServerHello.
-func (l *link) hellos() (client, server []byte) {
+// hellos returns what each side has said in the clear: its hello, and where the child
+// retries, two of them.
+func (l *link) hellos() (client, server [][]byte) {
 	l.wire.mu.Lock()
 	defer l.wire.mu.Unlock()
-	client, server = records(l.wire.in)[0], records(l.wire.out)[0]
+	messages := func(b []byte) (all [][]byte) {
+		for _, r := range records(b) {
+			if record.ContentType(r[0]) == record.Handshake {
+				m := r[record.HeaderLen:]
+				all = append(all, m[:4+int(m[1])<<16+int(m[2])<<8+int(m[3])]) // without what follows in the record
+			}
+		}
+		return all
+	}
+	client, server = messages(l.wire.in), messages(l.wire.out)
 	if !l.client {
-		client, server = records(l.wire.out)[0], records(l.wire.in)[0]
+		client, server = server, client
 	}
-	message := func(r []byte) []byte { // without what follows in the record
-		b := r[record.HeaderLen:]
-		return b[:4+int(b[1])<<16+int(b[2])<<8+int(b[3])]
+	return client, server
+}
+
+// opening is the transcript up to the ServerHello (RFC 9846, Section 4.1).
+func (d *deriver) opening() []byte {
+	client, server := d.hellos()
+	if !d.retries {
+		return slices.Concat(client[0], server[0])
 	}
-	return message(client), message(server)
+	first := d.sum(client[0])
+	return slices.Concat([]byte{254, 0, 0, byte(len(first))}, first, server[0], client[1], server[1])
 }
 
 // A deriver is a key schedule that makes needles of all that it meets.
@@ -213,13 +235,6 @@ func (d *deriver) exchange(ch *wire.ClientHello, sh *wire.ServerHello) ([]byte, 
 	if !d.client {
 		ours, theirs = theirs, ours
 	}
-	for _, share := range ch.KeyShares {
-		if d.client && share.Group != uint16(d.group) {
-			if _, err := d.privateKey(tls.CurveID(share.Group), share.Data); err != nil {
-				return nil, err
-			}
-		}
-	}
 	kem, ok := kems[d.group]
 	if !ok {
 		return d.exchangeECDH(d.group, theirs, ours)
@@ -238,6 +253,22 @@ func (d *deriver) exchange(ch *wire.ClientHello, sh *wire.ServerHello) ([]byte, 
 	}
 	x, err := d.exchangeECDH(tls.X25519, theirs[len(theirs)-32:], ours[first:])
 	return append(z, x...), err
+}
+
+// spareKeys finds the child's keys whose shares the server does not take.
+func (d *deriver) spareKeys(hello []byte) error {
+	ch, err := wire.ParseClientHello(hello)
+	if err != nil {
+		return err
+	}
+	for _, share := range ch.KeyShares {
+		if d.client && share.Group != uint16(d.group) {
+			if _, err := d.privateKey(tls.CurveID(share.Group), share.Data); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // clientShare is the share of the client that the server has taken.
