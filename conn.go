@@ -64,6 +64,7 @@ type Conn struct {
 	tickets  *tickets    // a client's that wants some
 
 	earlyPeer atomic.Pointer[Peer] // a server's, once it has accepted early data
+	cookies   *cookieJar           // of a Listener under load; nil: no cookie is asked for
 
 	intro  *introduction // who the peer is, and how we know
 	teller atomic.Pointer[teller]

@@ -24,7 +24,7 @@ func TestHandOnFields(t *testing.T) {
 	}{
 		{Conn{}, "server confirmed started in out keys early intro",
 			"inner settings deadlines deaf deafen over finish done closed leaving detached ended lifetime tickets teller buried",
-			"invalid baton cancel machine took until failed earlyPeer"},
+			"invalid baton cancel machine took until failed earlyPeer cookies"},
 		{readHalf{}, "err opener assembler receiver inbox plain early counts oddities", "mu told", "raw skip"},
 		{inbox{}, "buf r w", "waiter bulk poor crew", ""},
 		{oddities{}, "empty warnings keyUpdates tickets ccs", "", ""},
@@ -32,7 +32,7 @@ func TestHandOnFields(t *testing.T) {
 		{writeHalf{}, "err sealer sender pending owing counts owed awaited", "mu rekey crew told callers", ""},
 		{keyring{}, "exporter resumption early", "mu", "machine"},
 		{earlyData{}, "accepted", "", "reading writing offered wanted left"},
-		{introduction{}, "known", "settings ctx local remote peer state earlyReason", "sealers askedSealers early wantsEarly earlyRefusal m selected"},
+		{introduction{}, "known", "settings ctx local remote peer state earlyReason", "sealers askedSealers early wantsEarly earlyRefusal cookies m selected"},
 		{known{}, "Summary memory resumed", "skew", ""},
 	} {
 		var all []string

@@ -74,6 +74,15 @@ type Listener struct {
 	// address or IPv6 /64; more are closed at once. Zero: 128. Negative: no limit.
 	MaxHandshakesPerHost int
 
+	// CookieAbove, where it is set, is how many connections may be in their handshake
+	// before the next client is asked to say its first message once more, with a cookie
+	// (RFC 9846, Section 4.3.2). That costs it a round trip, and its early data. Until the
+	// cookie comes back nothing is kept of what the client has said, no key is agreed on or
+	// looked up, and nothing is signed: whoever connects, says something and does not
+	// listen costs no more than one who says nothing. GetConfig is called before. Zero:
+	// never.
+	CookieAbove int
+
 	inner    net.Listener
 	settings *settings
 	ctx      context.Context // ends with Close
@@ -84,6 +93,7 @@ type Listener struct {
 	ring     *rotatingKeys // nil: the application has its own
 
 	mu      sync.Mutex
+	cookies *SealingKey                            // nil: none was needed
 	pending []*candidate                           // oldest first
 	ready   []*Conn                                // done or with early data, not yet accepted
 	hosts   map[string]int                         // candidates and ready by address
@@ -188,6 +198,9 @@ func (l *Listener) Close() error {
 	l.closed = true
 	pending, ready := l.pending, l.ready
 	l.pending, l.ready = nil, nil
+	if l.cookies != nil {
+		l.cookies.Wipe()
+	}
 	l.changed()
 	l.mu.Unlock()
 	err := l.inner.Close()
@@ -337,6 +350,12 @@ func (l *Listener) admit(inner net.Conn) {
 	l.pending = append(l.pending, p)
 	if host != "" {
 		l.hosts[host]++
+	}
+	if l.CookieAbove > 0 && len(l.pending) > l.CookieAbove {
+		if l.cookies == nil {
+			l.cookies = GenerateSealingKey()
+		}
+		p.conn.cookies = newCookieJar(l.cookies, inner.RemoteAddr())
 	}
 	l.mu.Unlock()
 	if crowdedOut != nil {

@@ -146,7 +146,7 @@ func (c *Conn) begin(asked, ctx context.Context) error {
 	c.tell().handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.server})
 	c.intro = &introduction{
 		settings: c.settings, ctx: ctx, local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr(),
-		early: len(c.early.offered), wantsEarly: c.early.wanted,
+		early: len(c.early.offered), wantsEarly: c.early.wanted, cookies: c.cookies,
 	}
 	m, err := c.intro.machine()
 	if err != nil {
@@ -263,7 +263,9 @@ func (c *Conn) live() {
 }
 
 // unsettle forgets what only handshakes need: a connection that waits is to be small.
-func (c *Conn) unsettle() { c.settings, c.intro.settings = nil, nil }
+func (c *Conn) unsettle() {
+	c.settings, c.intro.settings, c.cookies, c.intro.cookies = nil, nil, nil, nil
+}
 
 // greet sends the client a first record: that is how a client whose
 // Dialer.Confirm is set learns that the server has accepted it. Tickets are one; for

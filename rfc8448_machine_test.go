@@ -10,7 +10,6 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"errors"
 	"io"
 	"math/big"
 	"slices"
@@ -76,7 +75,7 @@ func serverAnswers(t *testing.T, tr *testvec.Trace) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		cfg.Cookie = traceCookie{retry.Cookie, sum(hellos[0])}
+		cfg.Cookie = &traceCookie{cookie: retry.Cookie}
 	}
 	resumed := tr.Name == "resumed-0rtt"
 	if resumed {
@@ -191,17 +190,15 @@ func compareAnswer(t *testing.T, events []handshake.Event, want []byte) {
 }
 
 // traceCookie is a CookieJar that holds the cookie of a trace.
-type traceCookie struct{ cookie, helloHash []byte }
+type traceCookie struct{ cookie, state []byte }
 
-func (c traceCookie) Bake(helloHash []byte) ([]byte, error) {
-	if !bytes.Equal(helloHash, c.helloHash) {
-		return nil, errors.New("asked for a cookie of another ClientHello")
-	}
+func (c *traceCookie) Seal(state []byte) ([]byte, error) {
+	c.state = state
 	return c.cookie, nil
 }
 
-func (c traceCookie) Check(cookie, helloHash []byte) bool {
-	return bytes.Equal(cookie, c.cookie) && bytes.Equal(helloHash, c.helloHash)
+func (c *traceCookie) Open(cookie []byte) ([]byte, bool) {
+	return c.state, bytes.Equal(cookie, c.cookie)
 }
 
 // someCredential is a certificate that NSS's clients would take a signature

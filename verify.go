@@ -36,6 +36,7 @@ type introduction struct {
 	wantsEarly    bool            // somebody will read early data on a server
 	earlyRefusal  EarlyDataReason // of a server that was asked
 	earlyReason   EarlyDataReason // once the handshake is done
+	cookies       *cookieJar      // of a server that keeps nothing of a first ClientHello; nil: it does
 
 	m        *handshake.Machine
 	known    known // once the handshake is done
@@ -109,6 +110,9 @@ func (i *introduction) config() *handshake.Config {
 			}
 		}
 		config.AcceptEarlyData = i.acceptEarly
+		if i.cookies != nil {
+			config.Cookie = i.cookies
+		}
 		config.MaxSkippedEarlyData = skippedEarlyData(s.MaxEarlyData)
 	} else {
 		config.PSKs = i.offerPSKs()

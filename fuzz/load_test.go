@@ -22,7 +22,7 @@ import (
 
 var held = flag.Int("connections", 500, "how many connections TestManyConnections holds")
 
-// strangers are how many of them TestStrangers lets in, a quarter of each kind.
+// strangers are how many of them TestStrangers lets in, a fifth of each kind.
 const strangers = 1000
 
 // strangerCost is the most heap that a stranger of a kind may cost. MaxHandshakes times
@@ -36,6 +36,19 @@ var strangerCost = []struct {
 	{"in the middle of a ClientHello", [][]byte{{22, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3}}, 16 << 10},
 	{"in the middle of a long record", [][]byte{{22, 3, 1, 0x40, 0, 1, 0, 1, 0xfc, 3, 3}, make([]byte, 16000)}, 32 << 10},
 	{"in the middle of a long message", longHello(60 << 10), 128 << 10},
+	{"silent after a ClientHello", nil, 16 << 10},
+}
+
+// firstHello is what a client says first.
+func firstHello() []byte {
+	a, b := testnet.Pipe(testnet.Path{}, testnet.Path{})
+	c := mayfly.Client(a, &mayfly.Config{Peers: mayfly.InsecureAnyServer()})
+	done := make(chan error, 1)
+	go func() { done <- c.Handshake() }()
+	buf := make([]byte, 1<<14)
+	n := must(b.Read(buf))
+	_, _, _ = b.Close(), c.Close(), <-done
+	return buf[:n]
 }
 
 // longHello is the first part of a message, in full records, and the start of another record.
@@ -64,6 +77,7 @@ func TestStrangers(t *testing.T) {
 		t.Fatal(err)
 	}
 	ln.MaxHandshakesPerHost = -1 // they have as many addresses as they like
+	ln.CookieAbove = strangers / 10
 	accepted := make(chan *mayfly.Conn, 16)
 	var all sync.WaitGroup
 	all.Go(func() {
@@ -77,13 +91,16 @@ func TestStrangers(t *testing.T) {
 	})
 	goroutines := runtime.NumGoroutine()
 	var there, dribbling []*testnet.Conn
-	for _, kind := range strangerCost {
-		const n = strangers / 4
+	for i, kind := range strangerCost {
+		const n = strangers / 5
+		if i == len(strangerCost)-1 {
+			kind.words = [][]byte{firstHello()}
+		}
 		heap := heapInUse()
 		for range n {
 			c := pipes.dial(t)
 			there = append(there, c)
-			if kind.words != nil {
+			if kind.words != nil && i < len(strangerCost)-1 {
 				dribbling = append(dribbling, c)
 			}
 			for _, word := range kind.words {
@@ -121,7 +138,7 @@ func TestStrangers(t *testing.T) {
 	if worst := took[len(took)-1]; worst > time.Second {
 		t.Errorf("an honest client waited %v", worst)
 	}
-	t.Logf("%d strangers, of whom a quarter are silent, take %.2f goroutines each; honest clients get in within %v, half of them within %v",
+	t.Logf("%d strangers, of whom a fifth are silent, take %.2f goroutines each; honest clients get in within %v, half of them within %v",
 		strangers, float64(runtime.NumGoroutine()-goroutines)/strangers, took[len(took)-1], took[len(took)/2])
 	_ = ln.Close()
 	for _, c := range there {

@@ -69,8 +69,9 @@ type Config struct {
 	// RecordSizeLimit is the record_size_limit to announce; 0: not negotiated.
 	RecordSizeLimit uint16
 
-	// Cookie makes and checks the cookies of a server's HelloRetryRequests; nil:
-	// no cookie is sent. What was negotiated is kept in memory either way.
+	// Cookie, where it is set, makes a server answer every first ClientHello with a
+	// HelloRetryRequest, before it looks up or agrees on a key, and keep nothing of it:
+	// what it has to remember goes into the cookie.
 	Cookie CookieJar
 
 	// RequestOCSP and RequestSCT ask the peer for a stapled OCSP response and for
@@ -150,14 +151,14 @@ type Request struct {
 	Authorities        [][]byte            // DER names; nil: no wish
 }
 
-// A CookieJar makes the cookies of HelloRetryRequests (RFC 9846, Section 4.3.2).
+// A CookieJar makes the cookies of HelloRetryRequests (RFC 9846, Section 4.3.2), which
+// nobody but it can make.
 type CookieJar interface {
-	// Bake returns a cookie of 1 to 4096 bytes for a client whose first
-	// ClientHello has the given hash.
-	Bake(helloHash []byte) ([]byte, error)
+	// Seal returns a cookie of at most 4096 bytes that holds state.
+	Seal(state []byte) ([]byte, error)
 
-	// Check reports whether cookie was baked for helloHash.
-	Check(cookie, helloHash []byte) bool
+	// Open returns the state that was sealed for this client.
+	Open(cookie []byte) (state []byte, ok bool)
 }
 
 // defaultSkippedEarlyData is one record's worth, more than which a client has no

@@ -134,12 +134,16 @@ func TestCertificateTypePreference(t *testing.T) {
 
 func TestHelloRetryRequest(t *testing.T) {
 	t.Parallel()
-	for name, jar := range map[string]CookieJar{"in memory": nil, "with a cookie": testJar{}} {
+	for name, jar := range map[string]CookieJar{"in memory": nil, "with a cookie": testJar{}, "with a cookie alone": testJar{}} {
 		for _, g := range kex.All() {
 			t.Run(fmt.Sprintf("%s/%v", name, g), func(t *testing.T) {
 				t.Parallel()
+				shares := []kex.Group{}
+				if name == "with a cookie alone" {
+					shares = append(shares, g)
+				}
 				p := newPair(t,
-					clientConfig(func(c *Config) { c.Groups, c.KeyShares = kex.All(), []kex.Group{} }),
+					clientConfig(func(c *Config) { c.Groups, c.KeyShares = kex.All(), shares }),
 					serverConfig(func(c *Config) { c.Groups, c.Cookie = []kex.Group{g}, jar }))
 				p.mustSucceed(t)
 				if s := p.client.m.Summary(); !s.HelloRetry || s.Group != g {

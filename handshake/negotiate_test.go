@@ -5,6 +5,7 @@
 package handshake
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"testing"
@@ -49,8 +50,8 @@ func TestGroupPreference(t *testing.T) {
 
 type testJar struct{}
 
-func (testJar) Bake(hash []byte) ([]byte, error) { return append([]byte("cookie:"), hash...), nil }
-func (testJar) Check(cookie, hash []byte) bool   { return string(cookie) == "cookie:"+string(hash) }
+func (testJar) Seal(state []byte) ([]byte, error) { return append([]byte("cookie:"), state...), nil }
+func (testJar) Open(cookie []byte) ([]byte, bool) { return bytes.CutPrefix(cookie, []byte("cookie:")) }
 
 // The default order of suites follows the side without hardware AES.
 func TestSuitePreference(t *testing.T) {

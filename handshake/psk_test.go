@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -96,11 +97,11 @@ func TestPSK(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []schedule.BinderLabel{schedule.ExternalBinder, schedule.ResumptionBinder, schedule.ImportedBinder} {
 		for _, id := range suite.All() {
-			for name, edit := range map[string]func(*Config){"": func(*Config) {}, "retry": noShare, "cookie": noShare} {
+			for name, edit := range map[string]func(*Config){"": func(*Config) {}, "retry": noShare, "cookie": noShare, "cookie alone": func(*Config) {}} {
 				s := newSafe("alpha", "beta").edit(func(p *PSK) { p.Kind, p.Suite = kind, id })
 				known := &safe{keys: s.keys[1:]}
 				server := serverConfig(known.alone)
-				if name == "cookie" {
+				if strings.HasPrefix(name, "cookie") {
 					server.Cookie = testJar{}
 				}
 				p := newPair(t, clientConfig(s.offered, edit), server)

@@ -139,6 +139,22 @@ func TestSecondClientHelloRefused(t *testing.T) {
 			r.code = alert.IllegalParameter
 		}
 		t.Run(r.name, r.run)
+		if r.server == nil { // one that remembers nothing refuses the same
+			r.server = jarred
+			t.Run(r.name+", with a cookie", r.run)
+			r.client = nil
+			t.Run(r.name+", with a cookie alone", r.run)
+		}
+	}
+	for _, r := range []refusal{
+		{name: "another share", edit: with(wire.ExtKeyShare, "\x00\x05\x00\x1d\x00\x01a")},
+		{name: "fewer shares", edit: lacking(wire.ExtKeyShare), code: alert.MissingExtension},
+	} {
+		r.from, r.message, r.nth, r.server = Client, wire.ClientHelloType, 1, jarred
+		if r.code == 0 {
+			r.code = alert.IllegalParameter
+		}
+		t.Run(r.name+", with a cookie alone", r.run)
 	}
 }
 
@@ -325,6 +341,7 @@ func TestFailingHelpers(t *testing.T) {
 		"jar bakes":          {client: noShare, server: func(c *Config) { c.Cookie = brokenJar{} }, who: Server, code: alert.InternalError},
 		"jar overflows":      {client: noShare, server: func(c *Config) { c.Cookie = overflowingJar{} }, who: Server, code: alert.InternalError},
 		"huge credential":    {server: func(c *Config) { c.Credentials = []*credential.Credential{hugeCredential()} }, who: Server, code: alert.InternalError},
+		"jar invents":        {client: noShare, server: func(c *Config) { c.Cookie = wrongJar{} }, who: Server, code: alert.IllegalParameter},
 		"jar forgets":        {client: noShare, server: func(c *Config) { c.Cookie = forgetfulJar{} }, who: Server, code: alert.IllegalParameter},
 		"server's key":       {server: func(c *Config) { c.Credentials = []*credential.Credential{brokenSigner()} }, who: Server, code: alert.InternalError},
 		"client's key":       {client: func(c *Config) { c.Credentials = []*credential.Credential{brokenSigner()} }, server: func(c *Config) { c.RequirePeer = true }, who: Client, code: alert.InternalError},
@@ -430,12 +447,12 @@ func only(id suite.ID) func(*Config) { return func(c *Config) { c.Suites = []sui
 
 type brokenJar struct{}
 
-func (brokenJar) Bake([]byte) ([]byte, error) { return nil, errors.New("broken") }
-func (brokenJar) Check(_, _ []byte) bool      { return true }
+func (brokenJar) Seal([]byte) ([]byte, error) { return nil, errors.New("broken") }
+func (brokenJar) Open([]byte) ([]byte, bool)  { return nil, true }
 
 type overflowingJar struct{ testJar }
 
-func (overflowingJar) Bake([]byte) ([]byte, error) { return make([]byte, 5000), nil }
+func (overflowingJar) Seal([]byte) ([]byte, error) { return make([]byte, 5000), nil }
 
 func hugeCredential() *credential.Credential {
 	c := *ids().x509P256
@@ -445,4 +462,8 @@ func hugeCredential() *credential.Credential {
 
 type forgetfulJar struct{ testJar }
 
-func (forgetfulJar) Check(_, _ []byte) bool { return false }
+func (forgetfulJar) Open([]byte) ([]byte, bool) { return nil, false }
+
+type wrongJar struct{ testJar }
+
+func (wrongJar) Open(cookie []byte) ([]byte, bool) { return cookie[:20], true }

@@ -22,11 +22,9 @@ type (
 	// serverAwaitsRetry is START again, after a HelloRetryRequest.
 	serverAwaitsRetry struct {
 		without
-		first     *wire.ClientHello
-		firstHash []byte
-		selected  *selection
-		cookie    []byte // that was sent; nil: none
-		wantsPSK  bool   // the first ClientHello offers a key that would do
+		first    *wire.ClientHello // nil: all of this is in the cookie
+		selected *selection
+		wantsPSK bool // the first ClientHello offers a key that would do
 	}
 
 	// serverAwaitsEndOfEarlyData is WAIT_EOED.
@@ -74,6 +72,9 @@ func serverClientHello(m *Machine, _ serverStart, msg wire.Message) (state, erro
 	if err := m.chooseConfig(hello); err != nil {
 		return nil, err
 	}
+	if m.cfg.Cookie != nil {
+		return m.sendCookie(hello)
+	}
 	selected, err := m.negotiate(hello)
 	if err != nil {
 		return nil, err
@@ -116,35 +117,33 @@ func (m *Machine) chooseConfig(hello *wire.ClientHello) error {
 // sendHelloRetryRequest asks for a share of the selected group (RFC 9846, Section
 // 4.2.4). The transcript holds the first ClientHello.
 func (m *Machine) sendHelloRetryRequest(hello *wire.ClientHello, selected *selection) (state, error) {
-	next := &serverAwaitsRetry{
-		first: hello, firstHash: m.transcript.Sum(), selected: selected,
-		wantsPSK: m.secrets.psk != nil || m.asksPSKsAlone(hello),
-	}
+	next := &serverAwaitsRetry{first: hello, selected: selected, wantsPSK: m.secrets.psk != nil || m.asksPSKsAlone(hello)}
 	m.secrets.dropPSK() // it is looked up again in the second ClientHello
-	if m.cfg.Cookie != nil {
-		cookie, err := m.cfg.Cookie.Bake(next.firstHash)
-		if err != nil {
-			return nil, withAlert(err, alert.InternalError, "no cookie could be made")
-		}
-		if len(cookie) == 0 || len(cookie) > maxCookie {
-			return nil, alert.New(alert.InternalError, "a cookie is empty or too long")
-		}
-		next.cookie = cookie
-	}
-	m.summary.HelloRetry = true
-	m.transcript.HelloRetryRequest()
-	m.send((&wire.ServerHello{
+	m.askAgain(hello, retryRequest(hello, selected.suite, selected.group, nil))
+	return next, nil
+}
+
+// retryRequest is the HelloRetryRequest that asks for a share of group, if that is not 0,
+// and for the return of cookie.
+func retryRequest(hello *wire.ClientHello, s *suite.Suite, group kex.Group, cookie []byte) *wire.ServerHello {
+	return &wire.ServerHello{
 		LegacyVersion:    versionTLS12,
 		Random:           wire.RetryRandom,
 		SessionID:        hello.SessionID,
-		CipherSuite:      uint16(selected.suite.ID),
+		CipherSuite:      uint16(s.ID),
 		SupportedVersion: versionTLS13,
-		SelectedGroup:    uint16(selected.group),
-		Cookie:           next.cookie,
-	}).Marshal())
+		SelectedGroup:    uint16(group),
+		Cookie:           cookie,
+	}
+}
+
+// askAgain sends a HelloRetryRequest. The transcript holds the first ClientHello.
+func (m *Machine) askAgain(hello *wire.ClientHello, request *wire.ServerHello) {
+	m.summary.HelloRetry = true
+	m.transcript.HelloRetryRequest()
+	m.send(request.Marshal())
 	m.compatibility(hello)
 	m.skipEarlyData(hello)
-	return next, nil
 }
 
 // serverRetriedClientHello handles the answer to our HelloRetryRequest.
@@ -156,6 +155,9 @@ func serverRetriedClientHello(m *Machine, s *serverAwaitsRetry, msg wire.Message
 	if err := checkClientHello(hello); err != nil {
 		return nil, err
 	}
+	if s.first == nil {
+		return m.returnedCookie(hello)
+	}
 	if err := checkRetriedHello(s.first, hello, s.selected.group); err != nil {
 		return nil, err
 	}
@@ -163,22 +165,27 @@ func serverRetriedClientHello(m *Machine, s *serverAwaitsRetry, msg wire.Message
 		// It fits the suite: RFC 9846, Section 4.2.2, gives no reason to leave it out.
 		return nil, alert.New(alert.MissingExtension, "a second ClientHello without pre_shared_key")
 	}
-	if hello.Has(wire.ExtCookie) != (s.cookie != nil) || string(hello.Cookie) != string(s.cookie) ||
-		s.cookie != nil && !m.cfg.Cookie.Check(hello.Cookie, s.firstHash) {
-		return nil, alert.New(alert.IllegalParameter, "the client did not return the cookie")
+	if hello.Has(wire.ExtCookie) {
+		return nil, alert.New(alert.IllegalParameter, "a cookie that was not given")
 	}
 	if s.first.Has(wire.ExtEarlyData) {
 		m.emit(SkipEarlyData{}) // all of it came before this ClientHello
 	}
 	s.selected.share = hello.KeyShares[0].Data
-	if err := m.findPSK(s.selected, hello, true); err != nil {
+	return m.answerRetried(s.selected, hello)
+}
+
+// answerRetried goes on with a second ClientHello, to which nothing is to be said against.
+// The transcript reaches to the HelloRetryRequest.
+func (m *Machine) answerRetried(selected *selection, hello *wire.ClientHello) (state, error) {
+	if err := m.findPSK(selected, hello, true); err != nil {
 		return nil, err
 	}
-	if err := m.authenticate(s.selected, hello); err != nil {
+	if err := m.authenticate(selected, hello); err != nil {
 		return nil, err
 	}
-	m.transcript.Add(msg.Raw)
-	return m.sendServerFlight(hello, s.selected)
+	m.transcript.Add(hello.Raw)
+	return m.sendServerFlight(hello, selected)
 }
 
 // sendServerFlight sends all that the server has to say: from here on it can only

@@ -49,6 +49,19 @@ func (t *Transcript) Select(newHash func() hash.Hash) {
 func (t *Transcript) HelloRetryRequest() {
 	sum := t.Sum()
 	t.hash.Reset()
+	t.addHash(sum)
+}
+
+// Retried returns a transcript of which HelloRetryRequest was called, where sum is the hash
+// of ClientHello1: for a server that has kept nothing else of it.
+func Retried(newHash func() hash.Hash, sum []byte) *Transcript {
+	t := &Transcript{hash: newHash()}
+	t.addHash(sum)
+	return t
+}
+
+// addHash adds the message that stands for ClientHello1 (RFC 9846, Section 4.1).
+func (t *Transcript) addHash(sum []byte) {
 	t.hash.Write([]byte{messageHash, 0, 0, byte(len(sum))})
 	t.hash.Write(sum)
 }
