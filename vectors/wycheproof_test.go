@@ -39,6 +39,8 @@ type vector struct {
 	Msg, Sig                bytes // signatures
 	Key, IV, AAD, CT, Tag   bytes // AEADs
 	Seed, EK, C, K, M       bytes // KEMs
+	IKM, Salt, Info, OKM    bytes // HKDF
+	Size                    int
 }
 
 func (v *vector) has(flag string) bool { return slices.Contains(v.Flags, flag) }
