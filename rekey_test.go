@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/record"
@@ -329,7 +330,9 @@ func TestKeyUpdatesInOneRecord(t *testing.T) {
 // TestReadBesideBlockedWrite has a peer that reads nothing ask for new keys: our
 // Read keeps to its deadline and goes on reading, and the answer goes before our
 // next data.
-func TestReadBesideBlockedWrite(t *testing.T) {
+func TestReadBesideBlockedWrite(t *testing.T) { synctest.Test(t, readBesideBlockedWrite) }
+
+func readBesideBlockedWrite(t *testing.T) {
 	victim, hostile := hostilePair(t)
 	events := keyEvents(victim)
 	wrote := make(chan error, 1)
@@ -337,9 +340,7 @@ func TestReadBesideBlockedWrite(t *testing.T) {
 		_, err := victim.Write(make([]byte, 100)) // a pipe takes nothing that is not read
 		wrote <- err
 	}()
-	for victim.Stats().RecordsSent == 0 {
-		runtime.Gosched() // now it is sealed: the answer cannot go before it
-	}
+	synctest.Wait() // now it is sealed: the answer cannot go before it
 	sent := make(chan error, 1)
 	go func() {
 		var err error
@@ -348,17 +349,18 @@ func TestReadBesideBlockedWrite(t *testing.T) {
 		}
 		sent <- err
 	}()
+	const patience = 50 * time.Millisecond // of the bubble's clock
 	started := time.Now()
-	_ = victim.SetReadDeadline(started.Add(50 * time.Millisecond))
+	_ = victim.SetReadDeadline(started.Add(patience))
 	_, err := victim.Read(make([]byte, 1))
-	if late := time.Since(started); !errors.Is(err, os.ErrDeadlineExceeded) || late > 2*time.Second {
-		t.Fatalf("Read: %v after %v", err, late)
+	if took := time.Since(started); !errors.Is(err, os.ErrDeadlineExceeded) || took != patience {
+		t.Fatalf("Read: %v after %v", err, took)
 	}
 	_ = victim.SetReadDeadline(time.Time{})
-	go func() {
-		err := <-sent
-		sent <- errors.Join(err, hostile.hostile(record.ApplicationData, []byte("d")))
-	}()
+	if err := <-sent; err != nil {
+		t.Fatal(err)
+	}
+	go func() { sent <- hostile.hostile(record.ApplicationData, []byte("d")) }()
 	if _, err := victim.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
