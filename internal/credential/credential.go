@@ -76,22 +76,25 @@ func (c *Credential) SchemeFor(peer []Scheme) (Scheme, bool) {
 // Sign makes the signature of a CertificateVerify (RFC 9846, Section 4.5.2) over
 // content, which SignedContent makes. A nil rand is crypto/rand.
 func (c *Credential) Sign(rand io.Reader, s Scheme, content []byte) ([]byte, error) {
-	if !slices.Contains(schemesOf(c.Signer.Public()), s) {
+	public := c.Signer.Public()
+	if !slices.Contains(schemesOf(public), s) {
 		return nil, alert.New(alert.InternalError, "the signature scheme does not fit this side's key")
 	}
 	if rand == nil {
 		rand = cryptorand.Reader
 	}
 	var opts crypto.SignerOpts = s.hash()
-	if _, ok := c.Signer.Public().(*rsa.PublicKey); ok {
+	if _, ok := public.(*rsa.PublicKey); ok {
 		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: s.hash()}
 	}
 	var signature []byte
 	var err error
 	sign := func() { signature, err = c.Signer.Sign(rand, s.digest(content), opts) }
 	switch c.Signer.(type) {
-	case ed25519.PrivateKey, *ecdsa.PrivateKey, *rsa.PrivateKey:
-		volatile.Do(sign) // the nonce of a signature gives away the key
+	case ed25519.PrivateKey:
+		volatile.DoShallow(sign) // the nonce of a signature gives away the key
+	case *ecdsa.PrivateKey, *rsa.PrivateKey:
+		volatile.Do(sign)
 	default:
 		sign() // a device's or an agent's: it may do anything, and has no nonce here
 	}

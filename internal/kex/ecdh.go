@@ -57,7 +57,7 @@ func (k *ecdhKey) Agree(peerShare []byte) (*volatile.Secret, error) {
 		return nil, errShare(err)
 	}
 	var secret *volatile.Secret
-	volatile.Do(func() {
+	doOn(k.group)(func() {
 		var z []byte
 		if z, err = k.key.ECDH(peer); err == nil {
 			secret = volatile.Take(z)
@@ -105,7 +105,7 @@ func generateECDH(g Group, random io.Reader) (*ecdhKey, error) {
 }
 
 func newECDH(g Group, scalar []byte) (k *ecdhKey, err error) {
-	volatile.Do(func() {
+	doOn(g)(func() {
 		var key *ecdh.PrivateKey
 		if key, err = curve(g).NewPrivateKey(scalar); err == nil {
 			k = &ecdhKey{group: g, key: key}
@@ -137,6 +137,14 @@ func curve(g Group) ecdh.Curve {
 		return ecdh.P521()
 	}
 	return ecdh.X25519()
+}
+
+// doOn is how to work on a group: X25519 takes little of the stack.
+func doOn(g Group) func(func()) {
+	if g == X25519 {
+		return volatile.DoShallow
+	}
+	return volatile.Do
 }
 
 func scalarLenOf(g Group) int {
