@@ -28,7 +28,7 @@ func (c *Conn) apply(events []handshake.Event) error {
 		case handshake.InstallWrite:
 			c.out.sealer.SetKeys(e.Keys)
 			c.early.writing = e.Epoch
-			c.tellKeys(&c.out.told, keyInfo(Sending, e.Epoch, 0, e.Keys))
+			c.tellKeys(&c.out.told, Sending, e.Epoch, 0, e.Keys)
 		case handshake.InstallRead:
 			c.in.opener.SetKeys(e.Keys)
 			c.early.reading = e.Epoch
@@ -36,7 +36,7 @@ func (c *Conn) apply(events []handshake.Event) error {
 			if c.done.Load() {
 				generation = c.in.receiver.Generation()
 			}
-			c.tellKeys(&c.in.told, keyInfo(Receiving, e.Epoch, generation, e.Keys))
+			c.tellKeys(&c.in.told, Receiving, e.Epoch, generation, e.Keys)
 		case handshake.RecordLimit:
 			c.out.sealer.SetLimit(e.Send)
 			c.in.opener.SetLimit(e.Receive)
@@ -69,21 +69,23 @@ func (c *Conn) apply(events []handshake.Event) error {
 	return nil
 }
 
-// tellKeys traces that the keys of one half, those of told, are gone, and that next
-// are in their place; nil is none. The half is held.
-func (c *Conn) tellKeys(told **KeyInfo, next *KeyInfo) {
-	if *told != nil {
-		c.tell().keysDestroyed(**told)
-	}
-	if *told = next; next != nil {
-		c.tell().keysInstalled(*next)
+// tellKeys traces that the keys of one half, those of told, are gone, and that keys are
+// in their place; nil is none. The half is held.
+func (c *Conn) tellKeys(told **KeyInfo, d Direction, epoch handshake.Epoch, generation uint64, keys *suite.Keys) {
+	c.tellKeysGone(told)
+	if t := c.tell(); keys != nil && t.trace != nil {
+		*told = &KeyInfo{
+			Direction: d, Early: epoch == handshake.EpochEarly, Handshake: epoch == handshake.EpochHandshake,
+			Generation: generation, CipherSuite: uint16(keys.Suite.ID),
+		}
+		t.keysInstalled(**told)
 	}
 }
 
-// keyInfo is nil where there are no keys.
-func keyInfo(d Direction, epoch handshake.Epoch, generation uint64, keys *suite.Keys) *KeyInfo {
-	if keys == nil {
-		return nil
+// tellKeysGone traces that the keys of one half are gone.
+func (c *Conn) tellKeysGone(told **KeyInfo) {
+	if *told != nil {
+		c.tell().keysDestroyed(**told)
+		*told = nil
 	}
-	return &KeyInfo{Direction: d, Early: epoch == handshake.EpochEarly, Handshake: epoch == handshake.EpochHandshake, Generation: generation, CipherSuite: uint16(keys.Suite.ID)}
 }

@@ -41,7 +41,7 @@ func (c *Conn) closeWithin(wait time.Duration) error {
 	if !c.closed.CompareAndSwap(false, true) {
 		return net.ErrClosed
 	}
-	c.finish()
+	c.parts.finish()
 	if cancel := c.cancel.Load(); cancel != nil {
 		(*cancel)()
 	}
@@ -287,7 +287,7 @@ func (c *Conn) end(e *AlertError) {
 	var err error = e
 	c.ended.CompareAndSwap(nil, &err)
 	c.keys.wipe()
-	c.finish()
+	c.parts.finish()
 }
 
 func (c *Conn) endedBy() error {
@@ -397,11 +397,11 @@ func (c *Conn) wipe(err error) {
 // from now on. The half is held.
 func (c *Conn) wipeIn(err error) {
 	c.in.wipe(err)
-	c.tellKeys(&c.in.told, nil)
-	c.deafen()
+	c.tellKeysGone(&c.in.told)
+	c.deaf.close()
 }
 
 func (c *Conn) wipeOut(err error) {
 	c.out.wipe(err)
-	c.tellKeys(&c.out.told, nil)
+	c.tellKeysGone(&c.out.told)
 }

@@ -10,12 +10,10 @@ import (
 	"errors"
 	"net"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
-	"github.com/mayfly-tls/mayfly/internal/wire"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -35,10 +33,7 @@ type Conn struct {
 
 	deadlines deadlines
 	baton     gate                               // held by whoever runs the handshake
-	deaf      chan struct{}                      // closed when nothing more will be received
-	deafen    func()                             // closes deaf, once
-	over      chan struct{}                      // closed when the connection has ended
-	finish    func()                             // closes over, once
+	deaf      latch                              // closed when nothing more will be received
 	cancel    atomic.Pointer[context.CancelFunc] // of the handshake under way
 
 	// While the handshake runs, guarded by the baton.
@@ -49,9 +44,10 @@ type Conn struct {
 	failed    error     // why it failed: sticky
 	confirmed bool      // a first record of the server's was read; guarded by in.mu
 
-	in   *readHalf
-	out  *writeHalf
-	keys *keyring
+	in    *readHalf  // of parts
+	out   *writeHalf // of parts
+	keys  *keyring   // of parts
+	parts *parts
 
 	early earlyData // guarded by both halves while the handshake runs
 
@@ -95,42 +91,45 @@ func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan
 		settings: s,
 		invalid:  invalid,
 		baton:    newGate(),
-		deaf:     make(chan struct{}),
-		over:     make(chan struct{}),
-		in:       &readHalf{opener: record.NewOpener(), assembler: new(wire.Assembler), inbox: inbox{waiter: newWaiter(inner), poor: true}},
-		out:      &writeHalf{mu: newGate(), sealer: record.NewSealer()},
-		keys:     new(keyring),
+		deaf:     latch{ch: make(chan struct{})},
 	}
-	c.deafen = sync.OnceFunc(func() { close(c.deaf) })
-	over := c.over
-	c.finish = sync.OnceFunc(func() {
-		close(over)
-		if forget != nil {
-			forget(over)
-		}
-	})
+	p := &parts{
+		in:     readHalf{opener: *record.NewOpener(), inbox: inbox{waiter: newWaiter(inner), poor: true}},
+		out:    writeHalf{mu: newGate(), sealer: *record.NewSealer()},
+		over:   latch{ch: make(chan struct{})},
+		forget: forget,
+	}
+	c.parts, c.in, c.out, c.keys = p, &p.in, &p.out, &p.keys
 	if c.server {
 		c.in.opener.PlainRefusals()
 	}
 	c.deadlines.init(inner)
-	runtime.AddCleanup(c, func(h halves) { h.wipe() }, halves{c.in, c.out, c.keys, c.finish})
+	runtime.AddCleanup(c, (*parts).wipe, p)
 	return c
 }
 
-// halves is what is wiped when a Conn was dropped. Nothing in it leads to the Conn.
-type halves struct {
-	in   *readHalf
-	out  *writeHalf
-	keys *keyring
+// parts is what is wiped when a Conn was dropped. Nothing in it leads to the Conn.
+type parts struct {
+	in   readHalf
+	out  writeHalf
+	keys keyring
 
-	finish func()
+	over   latch                      // closed when the connection has ended
+	forget func(over <-chan struct{}) // is told that; nil: nobody is
 }
 
-func (h halves) wipe() {
-	h.in.discard(net.ErrClosed)
-	h.out.wipe(net.ErrClosed)
-	h.keys.wipe()
-	h.finish()
+func (p *parts) wipe() {
+	p.in.discard(net.ErrClosed)
+	p.out.wipe(net.ErrClosed)
+	p.keys.wipe()
+	p.finish()
+}
+
+// finish says that the connection has ended. It may be called again.
+func (p *parts) finish() {
+	if p.over.close() && p.forget != nil {
+		p.forget(p.over.ch)
+	}
 }
 
 // Peer says who the other side is: the zero Peer, of kind Anonymous, before the

@@ -217,7 +217,7 @@ func TestWriteByMany(t *testing.T) {
 	if err := <-done; err == nil {
 		t.Error("a Write that nobody reads came to its end")
 	}
-	if !wiped(halves{in: victim.in, out: victim.out, keys: victim.keys}) {
+	if !wiped(victim.parts) {
 		t.Error("something is left")
 	}
 }

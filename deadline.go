@@ -19,14 +19,12 @@ var aLongTimeAgo = time.Unix(1, 0)
 // deadlines keeps the caller's deadlines apart from the library's own bounds, and
 // sets the earliest on the inner connection: a handshake's limit, a context's end
 // and Close's hurry never overwrite one another, nor what the caller set.
-type deadlines struct {
-	inner       net.Conn
-	read, write deadline
-}
+type deadlines struct{ read, write deadline }
 
 // deadline is that of one direction.
 type deadline struct {
-	set func(time.Time) error // the inner connection's
+	inner net.Conn
+	set   func(net.Conn, time.Time) error // the inner connection's
 
 	mu      sync.Mutex
 	caller  time.Time
@@ -35,8 +33,8 @@ type deadline struct {
 }
 
 func (d *deadlines) init(inner net.Conn) {
-	d.inner = inner
-	d.read.set, d.write.set = inner.SetReadDeadline, inner.SetWriteDeadline
+	d.read.inner, d.read.set = inner, net.Conn.SetReadDeadline
+	d.write.inner, d.write.set = inner, net.Conn.SetWriteDeadline
 }
 
 // release lifts all deadlines from the inner connection, which is another's from now
@@ -44,8 +42,8 @@ func (d *deadlines) init(inner net.Conn) {
 func (d *deadlines) release() {
 	for _, side := range []*deadline{&d.read, &d.write} {
 		side.mu.Lock()
-		_ = side.set(time.Time{})
-		side.set = func(time.Time) error { return nil }
+		_ = side.set(side.inner, time.Time{})
+		side.set = func(net.Conn, time.Time) error { return nil }
 		side.mu.Unlock()
 	}
 }
@@ -85,7 +83,7 @@ func (d *deadline) apply() error {
 			t = *b
 		}
 	}
-	return d.set(t)
+	return d.set(d.inner, t)
 }
 
 // expired reports whether the caller's deadline has passed.
@@ -105,7 +103,7 @@ func (d *deadlines) boundBy(ctx context.Context, sides ...*deadline) (lift func(
 		for _, side := range sides {
 			lift, err := side.bound(aLongTimeAgo)
 			if lifts = append(lifts, lift); err != nil {
-				_ = d.inner.Close()
+				_ = side.inner.Close()
 			}
 		}
 	})

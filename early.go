@@ -94,7 +94,7 @@ func (c *Conn) ReadEarly(p []byte) (int, error) {
 	if !c.server {
 		return 0, errors.New("mayfly: early data is read by servers: a client calls HandshakeEarly")
 	}
-	if err := c.deadlines.read.acquire(c.baton, c.over); err != nil {
+	if err := c.deadlines.read.acquire(c.baton, c.parts.over.ch); err != nil {
 		if err == net.ErrClosed {
 			err = c.whyOver()
 		}
@@ -174,7 +174,7 @@ func (c *Conn) receiveEarly(content []byte) error {
 // has returned data; after the handshake it is Write. n and deadlines mean the same
 // as there.
 func (c *Conn) WriteEarly(p []byte) (int, error) {
-	if err := c.deadlines.write.acquire(c.baton, c.over); err != nil {
+	if err := c.deadlines.write.acquire(c.baton, c.parts.over.ch); err != nil {
 		if err == net.ErrClosed {
 			err = c.whyOver()
 		}

@@ -4,7 +4,10 @@
 
 package mayfly
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // A gate is a mutex that can be waited for beside other things: whoever takes the
 // token out of it is inside.
@@ -14,6 +17,21 @@ func newGate() gate {
 	g := make(gate, 1)
 	g <- struct{}{}
 	return g
+}
+
+// A latch is a channel that is closed once.
+type latch struct {
+	ch   chan struct{}
+	shut atomic.Bool
+}
+
+// close closes it, and reports whether nobody has done so before.
+func (l *latch) close() bool {
+	first := l.shut.CompareAndSwap(false, true)
+	if first {
+		close(l.ch)
+	}
+	return first
 }
 
 func (g gate) Lock()   { <-g }

@@ -156,7 +156,7 @@ func (c *Conn) depart() {
 		c.lifetime.Stop()
 	}
 	c.detached.Store(true)
-	c.finish()
+	c.parts.finish()
 	c.keys.wipe()
 	c.wipeIn(ErrDetached)
 	c.in.discard(ErrDetached)
@@ -206,5 +206,5 @@ func (r *Receiver) Attach(raw net.Conn, blob []byte, config *Config) (*Conn, err
 func (c *Conn) discard(err error) {
 	c.detached.Store(true)
 	c.wipe(err)
-	c.finish()
+	c.parts.finish()
 }

@@ -22,9 +22,10 @@ func TestHandOnFields(t *testing.T) {
 		own    string // made anew where the connection goes on
 		before string // of no use when the handshake is done
 	}{
-		{Conn{}, "server confirmed started in out keys early intro",
-			"inner settings deadlines deaf deafen over finish done closed leaving detached ended lifetime tickets teller buried",
+		{Conn{}, "server confirmed started in out keys parts early intro",
+			"inner settings deadlines deaf done closed leaving detached ended lifetime tickets teller buried",
 			"invalid baton cancel machine took until failed earlyPeer cookies"},
+		{parts{}, "in out keys", "over forget", ""},
 		{readHalf{}, "err opener assembler receiver inbox plain early counts oddities", "mu told", "raw skip"},
 		{inbox{}, "buf r w", "waiter bulk poor crew", ""},
 		{oddities{}, "empty warnings keyUpdates tickets ccs", "", ""},

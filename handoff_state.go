@@ -160,7 +160,7 @@ func (c *Conn) restoreIn(s *handover.In, used *suite.Suite) error {
 	if s.Closed {
 		in.err = io.EOF
 		in.opener.Wipe()
-		c.deafen()
+		c.deaf.close()
 		return nil
 	}
 	if err := in.assembler.Write(s.Message.Bytes()); err != nil {
@@ -174,7 +174,7 @@ func (c *Conn) restoreIn(s *handover.In, used *suite.Suite) error {
 	in.receiver = handshake.ContinueReceiver(role, traffic)
 	keys := traffic.Keys()
 	in.opener.Continue(keys, s.Records)
-	c.tellKeys(&in.told, keyInfo(Receiving, handshake.EpochApplication, s.Generation, keys))
+	c.tellKeys(&in.told, Receiving, handshake.EpochApplication, s.Generation, keys)
 	return nil
 }
 
@@ -205,7 +205,7 @@ func (c *Conn) restoreOut(s *handover.Out, used *suite.Suite) {
 	out.sender = handshake.ContinueSender(traffic)
 	keys := traffic.Keys()
 	out.sealer.Continue(keys, s.Records)
-	c.tellKeys(&out.told, keyInfo(Sending, handshake.EpochApplication, s.Generation, keys))
+	c.tellKeys(&out.told, Sending, handshake.EpochApplication, s.Generation, keys)
 	out.owed.Store(true) // keys change before the first data
 }
 

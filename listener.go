@@ -97,7 +97,7 @@ type Listener struct {
 	pending []*candidate                           // oldest first
 	ready   []*Conn                                // done or with early data, not yet accepted
 	hosts   map[string]int                         // candidates and ready by address
-	live    map[<-chan struct{}]weak.Pointer[Conn] // for CloseIf, by Conn.over
+	live    map[<-chan struct{}]weak.Pointer[Conn] // for CloseIf, by parts.over
 	wake    chan struct{}                          // closed at each change of the above
 	closed  bool                                   // Close was called
 	ended   error                                  // why the inner listener accepts no more
@@ -423,9 +423,9 @@ func (l *Listener) leave(host string) {
 // track remembers a connection for CloseIf, without keeping it alive. l.mu is held.
 func (l *Listener) track(c *Conn) {
 	select {
-	case <-c.over:
+	case <-c.parts.over.ch:
 	default:
-		l.live[c.over] = weak.Make(c)
+		l.live[c.parts.over.ch] = weak.Make(c)
 	}
 }
 

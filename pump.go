@@ -35,7 +35,7 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	case <-c.baton:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.over:
+	case <-c.parts.over.ch:
 		return c.whyOver()
 	}
 	return c.runHandshake(ctx)
@@ -46,7 +46,7 @@ func (c *Conn) handshakeFor(whose *deadline) error {
 	if c.done.Load() {
 		return nil
 	}
-	if err := whose.acquire(c.baton, c.over); err != nil {
+	if err := whose.acquire(c.baton, c.parts.over.ch); err != nil {
 		if err == net.ErrClosed {
 			return c.whyOver()
 		}

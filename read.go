@@ -23,8 +23,8 @@ type readHalf struct {
 	mu  sync.Mutex
 	err error // sticky: io.EOF, ErrTruncated, an *AlertError, the transport's
 
-	opener    *record.Opener
-	assembler *wire.Assembler
+	opener    record.Opener
+	assembler wire.Assembler
 	receiver  *handshake.Receiver // nil until the handshake is done
 
 	inbox        // what is not yet opened

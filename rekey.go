@@ -134,7 +134,7 @@ func (c *Conn) sealKeyUpdate(b []byte, reason RekeyReason) ([]byte, error) {
 	}
 	generation := out.sender.Generation()
 	out.sealer.SetKeys(next)
-	c.tellKeys(&out.told, keyInfo(Sending, handshake.EpochApplication, generation, next))
+	c.tellKeys(&out.told, Sending, handshake.EpochApplication, generation, next)
 	c.tell().rekeyed(RekeyInfo{Direction: Sending, Generation: generation, Reason: reason})
 	out.counts.keys.Store(generation)
 	out.rekey.since, out.rekey.bytes, out.rekey.records = time.Now(), 0, 0
@@ -203,7 +203,7 @@ func (c *Conn) WaitPeer(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.deaf:
+	case <-c.deaf.ch:
 		return net.ErrClosed
 	}
 }

@@ -139,7 +139,8 @@ func (i *introduction) config() *handshake.Config {
 
 // choose settles, on a server, which Config serves a client's hello.
 func (i *introduction) choose(hello *wire.ClientHello) (*handshake.Config, error) {
-	if get := i.settings.GetConfig; get != nil {
+	before := i.settings
+	if get := before.GetConfig; get != nil {
 		config, err := get(i.ctx, i.hello(hello))
 		if err != nil {
 			return nil, alert.Wrap(alert.HandshakeFailure, "GetConfig refused the handshake", err)
@@ -163,6 +164,9 @@ func (i *introduction) choose(hello *wire.ClientHello) (*handshake.Config, error
 	}
 	if !i.settings.servesName(hello.ServerName) {
 		return nil, alert.New(alert.UnrecognizedName, "the client asked for a name that is not served here")
+	}
+	if i.settings == before && (hello.ServerName == "" || len(before.credentials) < 2) {
+		return nil, nil // the machine has it
 	}
 	config := i.config()
 	config.Credentials = byName(config.Credentials, hello.ServerName)
@@ -306,9 +310,9 @@ func (i *introduction) learn() {
 
 // seal ends the introduction: what was learned does not change any more.
 func (i *introduction) seal() {
-	i.state = i.describe(true)
 	i.earlyReason = i.earlyDataReason()
 	i.m, i.ctx, i.sealers = nil, nil, nil
+	i.state = i.describe(true)
 	i.known.Peer, i.known.PSK, i.known.OwnCredential = nil, nil, nil // memory has what is needed
 }
 

@@ -20,7 +20,7 @@ import (
 
 // wiped reports whether nothing of a connection's keys is left where the library
 // knows of them.
-func wiped(h halves) bool {
+func wiped(h *parts) bool {
 	h.in.mu.Lock()
 	defer h.in.mu.Unlock()
 	h.out.mu.Lock()
@@ -71,7 +71,7 @@ func TestWipedAfter(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			victim, hostile := hostilePair(t)
-			h := halves{in: victim.in, out: victim.out, keys: victim.keys}
+			h := victim.parts
 			if wiped(h) {
 				t.Fatal("there is nothing to wipe: the test shows nothing")
 			}
@@ -129,8 +129,8 @@ func TestWipedWhenDropped(t *testing.T) {
 	t.Fatal("the connection was never found")
 }
 
-// dropped makes a connection that nothing leads to but its halves.
-func dropped(t *testing.T, a, b net.Conn, id *Identity) (halves, <-chan struct{}) {
+// dropped makes a connection that nothing leads to but its parts.
+func dropped(t *testing.T, a, b net.Conn, id *Identity) (*parts, <-chan struct{}) {
 	t.Helper()
 	c := Client(a, &Config{Peers: Pins(id.Pin().String())})
 	done := make(chan error, 1)
@@ -141,11 +141,11 @@ func dropped(t *testing.T, a, b net.Conn, id *Identity) (halves, <-chan struct{}
 	if err := errors.Join(c.Handshake(), c.confirm(t.Context()), <-done); err != nil {
 		t.Fatal(err)
 	}
-	h := halves{in: c.in, out: c.out, keys: c.keys}
+	h := c.parts
 	if wiped(h) {
 		t.Fatal("there is nothing to wipe: the test shows nothing")
 	}
-	over := c.over
+	over := c.parts.over.ch
 	runtime.KeepAlive(c) // until here: the collector could wipe it while wiped looks
 	return h, over
 }

@@ -23,7 +23,7 @@ type writeHalf struct {
 	mu  gate
 	err error // sticky
 
-	sealer *record.Sealer
+	sealer record.Sealer
 	sender *handshake.Sender // nil until the handshake is done
 
 	pending []byte // sealed, and not yet taken by the transport

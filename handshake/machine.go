@@ -229,7 +229,12 @@ func Discard(events []Event) {
 }
 
 // emit adds events to those that the present call returns.
-func (m *Machine) emit(events ...Event) { m.events = append(m.events, events...) }
+func (m *Machine) emit(events ...Event) {
+	if m.events == nil {
+		m.events = make([]Event, 0, 8) // the most that one message of the RFC's causes
+	}
+	m.events = append(m.events, events...)
+}
 
 // send adds a message of ours to the transcript and to the flight.
 func (m *Machine) send(msg []byte) {

@@ -16,9 +16,11 @@ func lowOrder(key ed25519.PublicKey) bool {
 	if len(key) != ed25519.PublicKeySize {
 		return true
 	}
+	var text [2 * ed25519.PublicKeySize]byte
 	y := [ed25519.PublicKeySize]byte(key)
 	y[31] &= 0x7f // the sign of x
-	switch hex.EncodeToString(y[:]) {
+	hex.Encode(text[:], y[:])
+	switch string(text[:]) {
 	case "0100000000000000000000000000000000000000000000000000000000000000", // order 1
 		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // again, as p + 1
 		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // order 2

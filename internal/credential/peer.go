@@ -84,7 +84,7 @@ func parseRawKey(entries [][]byte) (*Peer, error) {
 		return nil, alert.New(alert.IllegalParameter, "the peer showed more than one raw public key")
 	}
 	spki := entries[0]
-	key, err := x509.ParsePKIXPublicKey(spki)
+	key, err := parseKey(spki)
 	if err != nil {
 		return nil, alert.Wrap(alert.DecodeError, "the peer's raw public key was refused", veiled{"it cannot be parsed", err})
 	}
@@ -95,6 +95,15 @@ func parseRawKey(entries [][]byte) (*Peer, error) {
 		return nil, alert.New(alert.BadCertificate, "the peer's raw public key is not encoded in DER as it should be")
 	}
 	return &Peer{Type: RawPublicKey, SPKI: spki, Key: key}, nil
+}
+
+// parseKey reads a SubjectPublicKeyInfo. That of Ed25519 has one encoding, which spares
+// the parser.
+func parseKey(spki []byte) (crypto.PublicKey, error) {
+	if key, ok := bytes.CutPrefix(spki, []byte(ed25519Prefix)); ok && len(key) == ed25519.PublicKeySize {
+		return ed25519.PublicKey(key), nil
+	}
+	return x509.ParsePKIXPublicKey(spki)
 }
 
 // What stands before the key in a SubjectPublicKeyInfo (RFC 8410, Section 4, and RFC

@@ -53,18 +53,20 @@ func (g Group) String() string {
 
 // Supported reports whether Generate and Respond know the group.
 func (g Group) Supported() bool {
-	return slices.Contains(All(), g)
+	return slices.Contains(all[:], g)
 }
 
 // PostQuantum reports whether the group holds against a quantum computer.
 func (g Group) PostQuantum() bool { return g == X25519MLKEM768 || g == MLKEM1024 }
 
 // Default returns the groups to use where nobody says which, the most wanted first.
-func Default() []Group { return []Group{X25519MLKEM768, X25519, P256, P384} }
+func Default() []Group { return slices.Clone(all[:4]) }
 
 // All returns the supported groups: first Default, then what has to be asked for.
 // Alone, ML-KEM depends on a single problem that is young; P-521 is slow.
-func All() []Group { return append(Default(), P521, MLKEM1024) }
+func All() []Group { return slices.Clone(all[:]) }
+
+var all = [...]Group{X25519MLKEM768, X25519, P256, P384, P521, MLKEM1024}
 
 // A PrivateKey is the client's ephemeral key. Its owner wipes it.
 type PrivateKey interface {

@@ -25,6 +25,7 @@ type kdf struct {
 	lent    int
 	fresh   hash.Hash
 	sum     [sha512.Size]byte // what Sum(nil) of a lent hash returns
+	scratch [sha512.Size]byte // for what is derived and used at once
 	label   []byte            // the HkdfLabel, no secret
 }
 
@@ -78,10 +79,11 @@ func (k *kdf) deriveSecret(secret []byte, label string, th []byte) *volatile.Sec
 
 // verifyData is the verify_data of RFC 9846, Section 4.5.3.
 func (k *kdf) verifyData(baseKey, th []byte) []byte {
-	finishedKey := k.deriveSecret(baseKey, "finished", nil)
-	defer finishedKey.Wipe()
+	finishedKey := k.scratch[:k.suite.HashLen]
+	defer volatile.Wipe(finishedKey)
+	k.expandLabel(finishedKey, baseKey, "finished", nil)
 	defer k.release()
-	mac := hmac.New(k.newHash, finishedKey.Bytes())
+	mac := hmac.New(k.newHash, finishedKey)
 	mac.Write(th)
 	return mac.Sum(make([]byte, 0, k.suite.HashLen))
 }

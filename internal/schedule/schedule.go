@@ -166,9 +166,10 @@ func do[T any](f func() T) (v T) {
 // next consumes s and returns the stage after it, to which ikm is added.
 func (s *stage) next(ikm []byte) stage {
 	defer s.wipe()
-	derived := s.kdf.deriveSecret(s.bytes(), "derived", s.kdf.emptyHash())
-	defer derived.Wipe()
-	return stage{kdf: s.kdf, secret: s.kdf.extract(derived.Bytes(), ikm)}
+	derived := s.kdf.scratch[:s.kdf.suite.HashLen]
+	defer volatile.Wipe(derived)
+	s.kdf.expandLabel(derived, s.bytes(), "derived", s.kdf.emptyHash())
+	return stage{kdf: s.kdf, secret: s.kdf.extract(derived, ikm)}
 }
 
 func (s *stage) traffic(label string, th []byte) *Traffic {

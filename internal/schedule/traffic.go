@@ -29,13 +29,12 @@ func (t *Traffic) Split() { t.kdf = nil }
 
 // Keys returns the traffic keys: RFC 9846, Section 7.3. The caller owns them.
 func (t *Traffic) Keys() (keys *suite.Keys) {
-	key, iv := volatile.New(t.suite.KeyLen), volatile.New(suite.NonceLen)
-	defer key.Wipe()
-	defer iv.Wipe()
 	t.derive(func(k *kdf, secret []byte) {
-		k.expandLabel(key.Bytes(), secret, "key", nil)
-		k.expandLabel(iv.Bytes(), secret, "iv", nil)
-		keys = t.suite.NewKeys(key.Bytes(), iv.Bytes())
+		key, iv := k.scratch[:t.suite.KeyLen], k.scratch[t.suite.KeyLen:][:suite.NonceLen]
+		defer volatile.Wipe(k.scratch[:])
+		k.expandLabel(key, secret, "key", nil)
+		k.expandLabel(iv, secret, "iv", nil)
+		keys = t.suite.NewKeys(key, iv)
 	})
 	return keys
 }

@@ -61,9 +61,9 @@ func (e *CertificateEntry) parseExtension(t ExtensionType, s cryptobyte.String) 
 
 // Marshal returns the whole message; nil where its lengths have no room for it.
 func (m *Certificate) Marshal() []byte {
-	return marshal(CertificateType, func(b *cryptobyte.Builder) {
+	return marshal(CertificateType, func(b *builder) {
 		addUint8s(b, m.Context)
-		b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) {
+		b.AddUint24LengthPrefixed(func(b *builder) {
 			for i := range m.Entries {
 				m.Entries[i].marshal(b)
 			}
@@ -71,7 +71,7 @@ func (m *Certificate) Marshal() []byte {
 	})
 }
 
-func (e *CertificateEntry) marshal(b *cryptobyte.Builder) {
+func (e *CertificateEntry) marshal(b *builder) {
 	order := e.Extensions
 	if order == nil {
 		if e.OCSPResponse != nil {
@@ -82,8 +82,8 @@ func (e *CertificateEntry) marshal(b *cryptobyte.Builder) {
 		}
 		order = otherTypes(order, e.Other)
 	}
-	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.Data) })
-	addExtensions(b, order, func(b *cryptobyte.Builder, t ExtensionType) {
+	b.AddUint24LengthPrefixed(func(b *builder) { b.AddBytes(e.Data) })
+	addExtensions(b, order, func(b *builder, t ExtensionType) {
 		switch t {
 		case ExtStatusRequest:
 			e.putStatus(b)

@@ -83,13 +83,13 @@ func (m *CertificateRequest) Marshal() []byte {
 		add(m.CompressCertificate != nil, ExtCompressCertificate)
 		order = otherTypes(order, m.Other)
 	}
-	return marshal(CertificateRequestType, func(b *cryptobyte.Builder) {
+	return marshal(CertificateRequestType, func(b *builder) {
 		addUint8s(b, m.Context)
 		addExtensions(b, order, m.putExtension)
 	})
 }
 
-func (m *CertificateRequest) putExtension(b *cryptobyte.Builder, t ExtensionType) {
+func (m *CertificateRequest) putExtension(b *builder, t ExtensionType) {
 	switch t {
 	case ExtStatusRequest, ExtSCT:
 	case ExtSignatureAlgorithms:

@@ -27,7 +27,7 @@ func ParseCertificateVerify(raw []byte) (*CertificateVerify, error) {
 
 // Marshal returns the whole message; nil where its lengths have no room for it.
 func (m *CertificateVerify) Marshal() []byte {
-	return marshal(CertificateVerifyType, func(b *cryptobyte.Builder) {
+	return marshal(CertificateVerifyType, func(b *builder) {
 		b.AddUint16(m.Scheme)
 		addOpaque(b, m.Signature)
 	})

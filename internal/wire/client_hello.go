@@ -202,7 +202,7 @@ func (m *ClientHello) Marshal() []byte {
 	if compression == nil {
 		compression = []byte{0}
 	}
-	return marshal(ClientHelloType, func(b *cryptobyte.Builder) {
+	return marshal(ClientHelloType, func(b *builder) {
 		b.AddUint16(version)
 		b.AddBytes(m.Random[:])
 		addUint8s(b, m.SessionID)
@@ -214,7 +214,7 @@ func (m *ClientHello) Marshal() []byte {
 	})
 }
 
-func (m *ClientHello) putExtension(b *cryptobyte.Builder, t ExtensionType) {
+func (m *ClientHello) putExtension(b *builder, t ExtensionType) {
 	switch t {
 	case ExtServerName:
 		putServerName(b, m.ServerName)

@@ -29,9 +29,9 @@ func ParseCompressedCertificate(raw []byte) (*CompressedCertificate, error) {
 
 // Marshal returns the whole message; nil where its lengths have no room for it.
 func (m *CompressedCertificate) Marshal() []byte {
-	return marshal(CompressedCertificateType, func(b *cryptobyte.Builder) {
+	return marshal(CompressedCertificateType, func(b *builder) {
 		b.AddUint16(m.Algorithm)
 		b.AddUint24(m.UncompressedLength)
-		b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(m.Data) })
+		b.AddUint24LengthPrefixed(func(b *builder) { b.AddBytes(m.Data) })
 	})
 }

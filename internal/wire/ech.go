@@ -21,18 +21,14 @@ type ECHOuter struct {
 
 // Marshal returns the body of the extension, nil if a part of it is too long.
 func (e *ECHOuter) Marshal() []byte {
-	b := cryptobyte.NewBuilder(nil)
+	b := new(builder)
 	b.AddUint8(0) // outer
 	b.AddUint16(e.KDF)
 	b.AddUint16(e.AEAD)
 	b.AddUint8(e.ConfigID)
 	addOpaque(b, e.Enc)
 	addOpaque(b, e.Payload)
-	body, err := b.Bytes()
-	if err != nil {
-		return nil
-	}
-	return body
+	return b.bytes()
 }
 
 // CheckECHConfigList judges the syntax of a server's encrypted_client_hello, which is a

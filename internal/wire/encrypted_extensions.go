@@ -100,12 +100,12 @@ func (m *EncryptedExtensions) order() []ExtensionType {
 
 // Marshal returns the whole message; nil where its lengths have no room for it.
 func (m *EncryptedExtensions) Marshal() []byte {
-	return marshal(EncryptedExtensionsType, func(b *cryptobyte.Builder) {
+	return marshal(EncryptedExtensionsType, func(b *builder) {
 		addExtensions(b, m.order(), m.putExtension)
 	})
 }
 
-func (m *EncryptedExtensions) putExtension(b *cryptobyte.Builder, t ExtensionType) {
+func (m *EncryptedExtensions) putExtension(b *builder, t ExtensionType) {
 	switch t {
 	case ExtServerName, ExtEarlyData:
 	case ExtALPN:

@@ -4,8 +4,6 @@
 
 package wire
 
-import "golang.org/x/crypto/cryptobyte"
-
 // An EndOfEarlyData is that of RFC 9846, Section 4.6.
 type EndOfEarlyData struct{}
 
@@ -23,5 +21,5 @@ func ParseEndOfEarlyData(raw []byte) (*EndOfEarlyData, error) {
 
 // Marshal returns the whole message.
 func (*EndOfEarlyData) Marshal() []byte {
-	return marshal(EndOfEarlyDataType, func(*cryptobyte.Builder) {})
+	return marshal(EndOfEarlyDataType, func(*builder) {})
 }

@@ -109,17 +109,17 @@ func repeats(order []ExtensionType) bool {
 }
 
 // addExtensions writes a vector of extensions in this order; put writes a body.
-func addExtensions(b *cryptobyte.Builder, order []ExtensionType, put func(*cryptobyte.Builder, ExtensionType)) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+func addExtensions(b *builder, order []ExtensionType, put func(*builder, ExtensionType)) {
+	b.AddUint16LengthPrefixed(func(b *builder) {
 		for _, t := range order {
 			b.AddUint16(uint16(t))
-			b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { put(b, t) })
+			b.AddUint16LengthPrefixed(func(b *builder) { put(b, t) })
 		}
 	})
 }
 
 // putOther writes the body of an extension that is not known here.
-func putOther(b *cryptobyte.Builder, others []Extension, t ExtensionType) {
+func putOther(b *builder, others []Extension, t ExtensionType) {
 	for _, e := range others {
 		if e.Type == t {
 			b.AddBytes(e.Data)
@@ -160,8 +160,8 @@ func uint16s(list cryptobyte.String, out *[]uint16) bool {
 	return true
 }
 
-func addUint16s(b *cryptobyte.Builder, list []uint16) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+func addUint16s(b *builder, list []uint16) {
+	b.AddUint16LengthPrefixed(func(b *builder) {
 		for _, n := range list {
 			b.AddUint16(n)
 		}
@@ -185,16 +185,16 @@ func readShortUint16s(s cryptobyte.String, out *[]uint16) bool {
 	return s.ReadUint8LengthPrefixed(&list) && s.Empty() && uint16s(list, out)
 }
 
-func addShortUint16s(b *cryptobyte.Builder, list []uint16) {
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) {
+func addShortUint16s(b *builder, list []uint16) {
+	b.AddUint8LengthPrefixed(func(b *builder) {
 		for _, n := range list {
 			b.AddUint16(n)
 		}
 	})
 }
 
-func addUint8s(b *cryptobyte.Builder, list []uint8) {
-	b.AddUint8LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(list) })
+func addUint8s(b *builder, list []uint8) {
+	b.AddUint8LengthPrefixed(func(b *builder) { b.AddBytes(list) })
 }
 
 // readOpaques reads a non-empty vector of non-empty opaque vectors that fills s: the
@@ -214,16 +214,16 @@ func readOpaques(s cryptobyte.String, out *[][]byte) bool {
 	return true
 }
 
-func addOpaques(b *cryptobyte.Builder, list [][]byte) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+func addOpaques(b *builder, list [][]byte) {
+	b.AddUint16LengthPrefixed(func(b *builder) {
 		for _, opaque := range list {
 			addOpaque(b, opaque)
 		}
 	})
 }
 
-func addOpaque(b *cryptobyte.Builder, opaque []byte) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(opaque) })
+func addOpaque(b *builder, opaque []byte) {
+	b.AddUint16LengthPrefixed(func(b *builder) { b.AddBytes(opaque) })
 }
 
 // readProtocols reads the names of a ProtocolNameList (RFC 7301, Section 3.1).
@@ -242,8 +242,8 @@ func readProtocols(s cryptobyte.String, out *[]string) bool {
 	return true
 }
 
-func addProtocols(b *cryptobyte.Builder, protocols []string) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+func addProtocols(b *builder, protocols []string) {
+	b.AddUint16LengthPrefixed(func(b *builder) {
 		for _, p := range protocols {
 			addUint8s(b, []byte(p))
 		}

@@ -4,8 +4,6 @@
 
 package wire
 
-import "golang.org/x/crypto/cryptobyte"
-
 // A Finished is that of RFC 9846, Section 4.5.3.
 type Finished struct{ VerifyData []byte }
 
@@ -20,5 +18,5 @@ func ParseFinished(raw []byte) (*Finished, error) {
 
 // Marshal returns the whole message.
 func (m *Finished) Marshal() []byte {
-	return marshal(FinishedType, func(b *cryptobyte.Builder) { b.AddBytes(m.VerifyData) })
+	return marshal(FinishedType, func(b *builder) { b.AddBytes(m.VerifyData) })
 }

@@ -33,16 +33,12 @@ func ParseImportedIdentity(identity []byte) (*ImportedIdentity, bool) {
 
 // Marshal returns the identity of the key, nil if a part of it is too long.
 func (id *ImportedIdentity) Marshal() []byte {
-	b := cryptobyte.NewBuilder(nil)
+	b := new(builder)
 	addOpaque(b, id.External)
 	addOpaque(b, id.Context)
 	b.AddUint16(id.Protocol)
 	b.AddUint16(id.KDF)
-	identity, err := b.Bytes()
-	if err != nil {
-		return nil
-	}
-	return identity
+	return b.bytes()
 }
 
 // A RoleContext is the context of an ImportedIdentity that says which client and
@@ -59,12 +55,8 @@ func ParseRoleContext(context []byte) (*RoleContext, bool) {
 
 // Marshal returns the context, nil if a name is too long.
 func (c *RoleContext) Marshal() []byte {
-	b := cryptobyte.NewBuilder(nil)
+	b := new(builder)
 	addUint8s(b, c.Client)
 	addUint8s(b, c.Server)
-	context, err := b.Bytes()
-	if err != nil {
-		return nil
-	}
-	return context
+	return b.bytes()
 }

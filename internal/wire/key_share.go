@@ -33,13 +33,13 @@ func readKeyShare(s *cryptobyte.String, k *KeyShare) bool {
 	return s.ReadUint16(&k.Group) && s.ReadUint16LengthPrefixed((*cryptobyte.String)(&k.Data)) && len(k.Data) > 0
 }
 
-func addKeyShare(b *cryptobyte.Builder, k KeyShare) {
+func addKeyShare(b *builder, k KeyShare) {
 	b.AddUint16(k.Group)
 	addOpaque(b, k.Data)
 }
 
-func putKeyShares(b *cryptobyte.Builder, shares []KeyShare) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+func putKeyShares(b *builder, shares []KeyShare) {
+	b.AddUint16LengthPrefixed(func(b *builder) {
 		for _, k := range shares {
 			addKeyShare(b, k)
 		}

@@ -4,11 +4,7 @@
 
 package wire
 
-import (
-	"golang.org/x/crypto/cryptobyte"
-
-	"github.com/mayfly-tls/mayfly/internal/alert"
-)
+import "github.com/mayfly-tls/mayfly/internal/alert"
 
 // A KeyUpdate is that of RFC 9846, Section 4.7.3.
 type KeyUpdate struct{ Requested bool }
@@ -31,7 +27,7 @@ func ParseKeyUpdate(raw []byte) (*KeyUpdate, error) {
 
 // Marshal returns the whole message.
 func (m *KeyUpdate) Marshal() []byte {
-	return marshal(KeyUpdateType, func(b *cryptobyte.Builder) {
+	return marshal(KeyUpdateType, func(b *builder) {
 		if m.Requested {
 			b.AddUint8(1)
 		} else {

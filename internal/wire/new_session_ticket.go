@@ -60,12 +60,12 @@ func (m *NewSessionTicket) Marshal() []byte {
 		}
 		order = otherTypes(order, m.Other)
 	}
-	return marshal(NewSessionTicketType, func(b *cryptobyte.Builder) {
+	return marshal(NewSessionTicketType, func(b *builder) {
 		b.AddUint32(m.Lifetime)
 		b.AddUint32(m.AgeAdd)
 		addUint8s(b, m.Nonce)
 		addOpaque(b, m.Ticket)
-		addExtensions(b, order, func(b *cryptobyte.Builder, t ExtensionType) {
+		addExtensions(b, order, func(b *builder, t ExtensionType) {
 			if t == ExtEarlyData {
 				b.AddUint32(m.MaxEarlyData)
 				return

@@ -65,14 +65,14 @@ func (m *ClientHello) parsePSK(s cryptobyte.String) (bool, error) {
 	return true, nil
 }
 
-func (m *ClientHello) putPSK(b *cryptobyte.Builder) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+func (m *ClientHello) putPSK(b *builder) {
+	b.AddUint16LengthPrefixed(func(b *builder) {
 		for _, id := range m.PSK.Identities {
 			addOpaque(b, id.Identity)
 			b.AddUint32(id.ObfuscatedAge)
 		}
 	})
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+	b.AddUint16LengthPrefixed(func(b *builder) {
 		for _, binder := range m.PSK.Binders {
 			addUint8s(b, binder)
 		}

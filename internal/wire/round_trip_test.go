@@ -11,8 +11,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/crypto/cryptobyte"
-
 	"github.com/mayfly-tls/mayfly/internal/alert"
 )
 
@@ -57,7 +55,7 @@ func general[M marshaler](f func([]byte) (M, error)) func([]byte) (marshaler, er
 
 // message gives a body its header.
 func message(t MessageType, body string) []byte {
-	return marshal(t, func(b *cryptobyte.Builder) { b.AddBytes([]byte(body)) })
+	return marshal(t, func(b *builder) { b.AddBytes([]byte(body)) })
 }
 
 // vec8, vec16 and vec24 are vectors with a length of so many bits.

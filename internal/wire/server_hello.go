@@ -113,7 +113,7 @@ func (m *ServerHello) Marshal() []byte {
 	if version == 0 && m.Raw == nil {
 		version = legacyVersion
 	}
-	return marshal(ServerHelloType, func(b *cryptobyte.Builder) {
+	return marshal(ServerHelloType, func(b *builder) {
 		b.AddUint16(version)
 		b.AddBytes(m.Random[:])
 		addUint8s(b, m.SessionID)
@@ -125,7 +125,7 @@ func (m *ServerHello) Marshal() []byte {
 	})
 }
 
-func (m *ServerHello) putExtension(b *cryptobyte.Builder, t ExtensionType) {
+func (m *ServerHello) putExtension(b *builder, t ExtensionType) {
 	switch t {
 	case ExtSupportedVersions:
 		b.AddUint16(m.SupportedVersion)

@@ -51,8 +51,8 @@ func isHostName(name string) bool {
 	return label > 0
 }
 
-func putServerName(b *cryptobyte.Builder, name string) {
-	b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) {
+func putServerName(b *builder, name string) {
+	b.AddUint16LengthPrefixed(func(b *builder) {
 		b.AddUint8(0)
 		addOpaque(b, []byte(name))
 	})

@@ -43,7 +43,7 @@ func (m *ClientHello) parseStatusRequest(s cryptobyte.String) bool {
 	return true
 }
 
-func (m *ClientHello) putStatusRequest(b *cryptobyte.Builder) {
+func (m *ClientHello) putStatusRequest(b *builder) {
 	if slices.ContainsFunc(m.Other, func(e Extension) bool { return e.Type == ExtStatusRequest }) {
 		putOther(b, m.Other, ExtStatusRequest)
 		return
@@ -59,7 +59,7 @@ func (e *CertificateEntry) parseStatus(s cryptobyte.String) bool {
 		s.ReadUint24LengthPrefixed((*cryptobyte.String)(&e.OCSPResponse)) && len(e.OCSPResponse) > 0 && s.Empty()
 }
 
-func (e *CertificateEntry) putStatus(b *cryptobyte.Builder) {
+func (e *CertificateEntry) putStatus(b *builder) {
 	b.AddUint8(statusOCSP)
-	b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(e.OCSPResponse) })
+	b.AddUint24LengthPrefixed(func(b *builder) { b.AddBytes(e.OCSPResponse) })
 }

@@ -106,13 +106,9 @@ func body(raw []byte, t MessageType) (cryptobyte.String, error) {
 // marshal builds a message. It is nil where a part of it is longer than its length
 // can tell. What we send is ours to bound, but for what we echo: the cookie of a
 // HelloRetryRequest fits where it came from, and perhaps not beside our extensions.
-func marshal(t MessageType, f func(b *cryptobyte.Builder)) []byte {
-	b := cryptobyte.NewBuilder(make([]byte, 0, 512))
+func marshal(t MessageType, f func(b *builder)) []byte {
+	b := &builder{b: make([]byte, 0, 512)}
 	b.AddUint8(uint8(t))
 	b.AddUint24LengthPrefixed(f)
-	raw, err := b.Bytes()
-	if err != nil {
-		return nil
-	}
-	return raw
+	return b.bytes()
 }
