@@ -120,8 +120,9 @@
 // order. Suites: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305 where the
 // processor has AES instructions, ChaCha20-Poly1305 first where it does not. A
 // handshake may take 10 seconds. Keys are changed after 2^22 records, 64 GiB or
-// an hour. A Listener gives two tickets for 24 hours; clients keep none without
-// Config.Sessions. No early data. No environment variable is read.
+// an hour. A Listener gives two tickets for 24 hours, and one where a session was
+// resumed; clients keep none without Config.Sessions. No early data. No environment
+// variable is read.
 //
 // # Errors
 //

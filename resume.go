@@ -231,10 +231,11 @@ func (i *introduction) ticketSealers() []*SealingKey {
 	if !i.askedSealers {
 		i.askedSealers = true
 		var err error
-		if ring, ok := s.ticketKeys.(*rotatingKeys); ok {
+		switch ring := s.ticketKeys.(type) {
+		case *rotatingKeys, *TicketRing: // these are in memory
 			i.sealers, err = ring.Keys(i.ctx)
-		} else {
-			i.sealers, err = ask(i.ctx, s.waiting, s.ticketKeys.Keys, func([]*SealingKey) {})
+		default:
+			i.sealers, err = ask(i.ctx, s.waiting, ring.Keys, func([]*SealingKey) {})
 		}
 		if err != nil {
 			i.sealers = nil
@@ -311,13 +312,18 @@ func (i *introduction) firstUse(s *session, ticket []byte) bool {
 	return err == nil && first
 }
 
-// wantedTickets is how many tickets a client gets that asks for some, or does not say.
+// wantedTickets is how many tickets a client gets that asks for some, or does not say:
+// then it gets one where it has just used one.
 func (i *introduction) wantedTickets(request *wire.TicketRequest, resumed bool) int {
 	count := i.settings.tickets.Count
-	if request != nil && count > 0 {
-		if count = int(request.New); resumed {
-			count = int(request.Resumption)
-		}
+	switch {
+	case count == 0:
+	case request == nil && resumed:
+		count = 1
+	case request != nil && resumed:
+		count = int(request.Resumption)
+	case request != nil:
+		count = int(request.New)
 	}
 	return min(count, maxTicketsGiven)
 }

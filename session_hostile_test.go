@@ -66,7 +66,7 @@ func TestZeroSessionCache(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.cache = new(mayfly.SessionCache)
-	r.client.Sessions, r.server.Tickets.Count = r.cache, 8
+	r.client.Sessions, r.client.Tickets.Count = r.cache, 8
 	for range 3 {
 		r.connect(t)
 	}

@@ -403,18 +403,19 @@ func TestSuiteOfSession(t *testing.T) {
 // does not fill up with what it will not use.
 func TestTicketRequest(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ asked, policy, want int }{
-		{0, 3, 3}, {1, 3, 1}, {5, 1, 5}, {300, 1, 8}, {4, -1, 0},
+	for _, test := range []struct{ asked, policy, want, resumed int }{
+		{0, 3, 3, 1}, {1, 3, 1, 1}, {5, 1, 5, 5}, {300, 1, 8, 8}, {4, -1, 0, 0},
 	} {
 		r := newRig(t)
 		r.client.Tickets.Count, r.server.Tickets.Count = test.asked, test.policy
 		for n := range 3 {
-			before := r.cache.Len()
+			before, want := r.cache.Len(), test.want
 			client, _ := r.connect(t)
 			if n > 0 && client.Peer().Resumed {
 				before-- // it was used
+				want = test.resumed
 			}
-			if got := r.cache.Len() - before; got != test.want {
+			if got := r.cache.Len() - before; got != want {
 				t.Errorf("asked for %d of a server that gives %d: %d came", test.asked, test.policy, got)
 			}
 		}

@@ -62,9 +62,9 @@ func TestSessionFile(t *testing.T) {
 	if err := mayfly.SaveSessions(file, key, loaded); err != nil {
 		t.Fatal(err)
 	}
-	again, err := mayfly.LoadSessions(file, key, 2)
-	if err != nil || again.Len() != 2 {
-		t.Fatalf("%d sessions, %v: want the newest two", again.Len(), err)
+	again, err := mayfly.LoadSessions(file, key, 1)
+	if err != nil || again.Len() != 1 {
+		t.Fatalf("%d sessions, %v: want the newest", again.Len(), err)
 	}
 	if want := shown(loaded); !slices.Equal(shown(again), want[1:]) {
 		t.Errorf("%v were loaded of %v", shown(again), want)
@@ -212,8 +212,9 @@ func TestSealedSession(t *testing.T) {
 	for n := range 3 {
 		client, server := r.connect(t)
 		mustBe(t, n > 0, client, server)
-		for range 2 {
-			<-store.put
+		<-store.put
+		if n == 0 {
+			<-store.put // where a session is resumed, one ticket takes the place of the one that was used
 		}
 	}
 	name, sealed := store.names[0], store.sealed[0]

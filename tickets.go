@@ -183,9 +183,10 @@ func (r *rotatingKeys) wipe() {
 // A TicketPolicy says what tickets a server gives to clients, by which they resume the
 // session later (RFC 9846, Section 4.7.1).
 type TicketPolicy struct {
-	// Count is how many tickets a client is given after each handshake, if it can
-	// use tickets at all. One that says how many it wants (RFC 9149) gets so many, up
-	// to eight. Zero: 2. Negative: none, and none are accepted.
+	// Count is how many tickets a client is given after a full handshake, if it can
+	// use tickets at all. Where it has resumed a session it is given one, in the place
+	// of the one that it has used. One that says how many it wants (RFC 9149) gets so
+	// many, up to eight. Zero: 2. Negative: none, and none are accepted.
 	//
 	// A client with Sessions asks for so many. Zero: it does not say how many.
 	Count int
