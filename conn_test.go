@@ -243,57 +243,6 @@ func TestCloseUnblocks(t *testing.T) {
 	}
 }
 
-// TestTruncation cuts the server's bytes at every offset before the end of its
-// close_notify: never io.EOF, never data that was not sent, never a hang.
-func TestTruncation(t *testing.T) {
-	const message = "a short message, and then the end"
-	cc, sc := mayflytest.Configs(t)
-	run := func(limit int64) (data []byte, sent int64, err error) {
-		a, b := net.Pipe()
-		defer a.Close()
-		defer b.Close()
-		cut := &cutConn{Conn: b, left: limit}
-		c, s := mayfly.Client(a, cc), mayfly.Server(cut, sc)
-		_ = c.SetDeadline(time.Now().Add(20 * time.Second))
-		_ = s.SetDeadline(time.Now().Add(20 * time.Second))
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			if _, err := s.Write([]byte(message)); err == nil {
-				_ = s.CloseWrite()
-			}
-			_ = cut.Conn.Close()
-		}()
-		if err = c.Handshake(); err == nil {
-			data, err = io.ReadAll(c) // io.EOF becomes nil
-		}
-		_ = a.Close()
-		<-done
-		_ = c.Close()
-		_ = s.Close()
-		return data, cut.sent, err
-	}
-	data, whole, err := run(1 << 30)
-	if err != nil || string(data) != message {
-		t.Fatalf("uncut: %q, %v", data, err)
-	}
-	for limit := int64(0); limit < whole; limit++ {
-		data, _, err := run(limit)
-		if err == nil {
-			t.Fatalf("cut at %d of %d: a clean end", limit, whole)
-		}
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatalf("cut at %d of %d: a hang", limit, whole)
-		}
-		if !bytes.HasPrefix([]byte(message), data) {
-			t.Fatalf("cut at %d of %d: data that was not sent: %q", limit, whole, data)
-		}
-		if len(data) > 0 && !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.Fatalf("cut at %d of %d: %v", limit, whole, err)
-		}
-	}
-}
-
 // TestConfirm shows a client without a key what the server thinks of it, each time.
 func TestConfirm(t *testing.T) {
 	_, sc := mayflytest.Configs(t)

@@ -27,24 +27,3 @@ func (g *gatedConn) Read(p []byte) (int, error) {
 	}
 	return g.Conn.Read(p[:1])
 }
-
-// A cutConn stops passing on what is written after left bytes: the transport is
-// closed then, as if the path had broken.
-type cutConn struct {
-	net.Conn
-	left, sent int64
-}
-
-func (c *cutConn) Write(p []byte) (int, error) {
-	if int64(len(p)) > c.left {
-		n, _ := c.Conn.Write(p[:c.left])
-		c.left = 0
-		c.sent += int64(n)
-		_ = c.Conn.Close()
-		return n, net.ErrClosed
-	}
-	n, err := c.Conn.Write(p)
-	c.left -= int64(n)
-	c.sent += int64(n)
-	return n, err
-}
