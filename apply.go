@@ -53,10 +53,10 @@ func (c *Conn) apply(events []handshake.Event) error {
 		case handshake.Complete:
 			// The pump asks the machine.
 		case handshake.PeerUpdated:
-			c.confirmed = true
+			c.hear()
 			c.peerUpdated(e.Requested, e.Generation)
 		case handshake.Ticket:
-			c.confirmed = true
+			c.hear()
 			c.takeTicket(e.NewSessionTicket)
 		default:
 			err = alert.New(alert.InternalError, "an event that nobody knows")

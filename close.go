@@ -116,7 +116,7 @@ func (c *Conn) drain() {
 		return
 	}
 	_ = c.deadlines.read.setCaller(time.Time{})
-	greeted := func() bool { return c.server || c.confirmed || c.in.counts.records.Load() > 0 }
+	greeted := func() bool { return c.server || c.confirmed.Load() }
 	if !greeted() {
 		lift, _ := c.deadlines.read.bound(time.Now().Add(min(max(2*c.took, minGreetingWait), alertTimeout)))
 		for !greeted() && c.in.err == nil {

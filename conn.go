@@ -37,12 +37,11 @@ type Conn struct {
 	cancel    atomic.Pointer[context.CancelFunc] // of the handshake under way
 
 	// While the handshake runs, guarded by the baton.
-	machine   *handshake.Machine
-	started   time.Time
-	took      time.Duration
-	until     time.Time // when the handshake must be done
-	failed    error     // why it failed: sticky
-	confirmed bool      // a first record of the server's was read; guarded by in.mu
+	machine *handshake.Machine
+	started time.Time
+	took    time.Duration
+	until   time.Time // when the handshake must be done
+	failed  error     // why it failed: sticky
 
 	in    *readHalf  // of parts
 	out   *writeHalf // of parts
@@ -50,6 +49,9 @@ type Conn struct {
 	parts *parts
 
 	early earlyData // guarded by both halves while the handshake runs
+
+	confirmed atomic.Bool                   // a first record came after the handshake: see hear
+	hearing   atomic.Pointer[chan struct{}] // closed then; nil while nobody waits
 
 	done              atomic.Bool           // the handshake is done; what follows is set
 	closed            atomic.Bool           // Close was called
@@ -94,7 +96,7 @@ func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan
 		deaf:     latch{ch: make(chan struct{})},
 	}
 	p := &parts{
-		in:     readHalf{opener: *record.NewOpener(), inbox: inbox{waiter: newWaiter(inner), poor: true}},
+		in:     readHalf{mu: newGate(), opener: *record.NewOpener(), inbox: inbox{waiter: newWaiter(inner), poor: true}},
 		out:    writeHalf{mu: newGate(), sealer: *record.NewSealer()},
 		over:   latch{ch: make(chan struct{})},
 		forget: forget,

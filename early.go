@@ -94,6 +94,18 @@ func (c *Conn) ReadEarly(p []byte) (int, error) {
 	if !c.server {
 		return 0, errors.New("mayfly: early data is read by servers: a client calls HandshakeEarly")
 	}
+	if c.done.Load() { // what follows waits for whoever is in Read
+		n := c.in.takeEarly(p)
+		switch {
+		case n > 0 || len(p) == 0:
+			return n, nil
+		case c.detached.Load():
+			return 0, ErrDetached
+		case c.closed.Load():
+			return 0, net.ErrClosed
+		}
+		return 0, io.EOF
+	}
 	if err := c.deadlines.read.acquire(c.baton, c.parts.over.ch); err != nil {
 		if err == net.ErrClosed {
 			err = c.whyOver()
@@ -120,18 +132,39 @@ func (c *Conn) readEarly(ctx context.Context, p []byte) (n int, err error) {
 
 // takeEarly moves early data to p and wipes it where it was.
 func (in *readHalf) takeEarly(p []byte) int {
-	in.mu.Lock()
-	defer in.mu.Unlock()
+	in.earlyMu.Lock()
+	defer in.earlyMu.Unlock()
 	n := copy(p, in.early)
 	volatile.Wipe(in.early[:n])
 	in.early = in.early[n:]
 	return n
 }
 
+// hasEarly reports whether there is early data to be read.
+func (in *readHalf) hasEarly() bool {
+	in.earlyMu.Lock()
+	defer in.earlyMu.Unlock()
+	return len(in.early) > 0
+}
+
+// copyEarly is for a connection that is handed on.
+func (in *readHalf) copyEarly() *volatile.Secret {
+	in.earlyMu.Lock()
+	defer in.earlyMu.Unlock()
+	return volatile.CopyOf(in.early)
+}
+
+func (in *readHalf) dropEarly() {
+	in.earlyMu.Lock()
+	defer in.earlyMu.Unlock()
+	volatile.Wipe(in.early)
+	in.early = nil
+}
+
 // earlyIsDecided reports whether early data has come, or that no more will. It
 // needs both halves.
 func (c *Conn) earlyIsDecided() bool {
-	return len(c.in.early) > 0 || c.early.reading > handshake.EpochEarly
+	return c.in.hasEarly() || c.early.reading > handshake.EpochEarly
 }
 
 // handshakeOrEarly is HandshakeContext, or, where early data is wanted, runs no
@@ -144,7 +177,7 @@ func (c *Conn) handshakeOrEarly(ctx context.Context, early bool) error {
 		return err
 	}
 	c.early.wanted = true
-	return c.passBaton(c.handshakeUntil(ctx, func() bool { return len(c.in.early) > 0 || c.machine.Done() }))
+	return c.passBaton(c.handshakeUntil(ctx, func() bool { return c.in.hasEarly() || c.machine.Done() }))
 }
 
 // receiveEarly takes a record of application data that came before the handshake is
@@ -160,6 +193,8 @@ func (c *Conn) receiveEarly(content []byte) error {
 		return c.in.oddities.over(&c.in.oddities.empty, maxEmptyRecords, "too many empty records")
 	}
 	c.early.left -= len(content)
+	c.in.earlyMu.Lock()
+	defer c.in.earlyMu.Unlock()
 	before := c.in.early
 	if c.in.early = append(before, content...); cap(c.in.early) != cap(before) {
 		volatile.Wipe(before)
@@ -174,6 +209,9 @@ func (c *Conn) receiveEarly(content []byte) error {
 // has returned data; after the handshake it is Write. n and deadlines mean the same
 // as there.
 func (c *Conn) WriteEarly(p []byte) (int, error) {
+	if c.done.Load() {
+		return c.Write(p)
+	}
 	if err := c.deadlines.write.acquire(c.baton, c.parts.over.ch); err != nil {
 		if err == net.ErrClosed {
 			err = c.whyOver()

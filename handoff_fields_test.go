@@ -23,10 +23,10 @@ func TestHandOnFields(t *testing.T) {
 		before string // of no use when the handshake is done
 	}{
 		{Conn{}, "server confirmed started in out keys parts early intro",
-			"inner settings deadlines deaf done closed leaving detached ended lifetime tickets teller buried",
+			"inner settings deadlines deaf done closed leaving detached ended lifetime tickets teller buried hearing",
 			"invalid baton cancel machine took until failed earlyPeer cookies"},
 		{parts{}, "in out keys", "over forget", ""},
-		{readHalf{}, "err opener assembler receiver inbox plain early counts oddities", "mu told", "raw skip"},
+		{readHalf{}, "err opener assembler receiver inbox plain early counts oddities", "mu earlyMu told", "raw skip"},
 		{inbox{}, "buf r w", "waiter bulk poor crew", ""},
 		{oddities{}, "empty warnings keyUpdates tickets ccs", "", ""},
 		{counts{}, "records bytes keys", "", ""},

@@ -30,10 +30,10 @@ func (c *Conn) state() *handover.State {
 		Name: known.memory.ServerName, ALPN: known.ALPN, Retried: known.HelloRetry, Resumed: c.intro.peer.Resumed, Early: c.early.accepted,
 		PeerType: uint8(known.memory.PeerType), PeerEntries: known.memory.PeerEntries, PSKIdentity: known.memory.PSKIdentity, PSKMark: known.memory.PSKMark,
 		PeerScheme: uint16(known.memory.PeerScheme), OCSP: known.memory.OCSPResponse, SCTs: known.memory.SCTs, Own: known.memory.Own,
-		Started: c.started.UnixMilli(), Authenticated: known.memory.Authenticated.Unix(), Confirmed: c.confirmed,
+		Started: c.started.UnixMilli(), Authenticated: known.memory.Authenticated.Unix(), Confirmed: c.confirmed.Load(),
 		In: handover.In{
 			Closed: in.err == io.EOF, Records: in.opener.Records(), Limit: uint32(in.opener.Limit()),
-			Message: volatile.CopyOf(in.assembler.Rest()), Plain: volatile.CopyOf(in.plain), Early: volatile.CopyOf(in.early),
+			Message: volatile.CopyOf(in.assembler.Rest()), Plain: volatile.CopyOf(in.plain), Early: in.copyEarly(),
 			Oddities:     [5]uint32{uint32(in.oddities.empty), uint32(in.oddities.warnings), uint32(in.oddities.keyUpdates), uint32(in.oddities.tickets), uint32(in.oddities.ccs)},
 			CountRecords: in.counts.records.Load(), CountBytes: in.counts.bytes.Load(),
 		},
@@ -93,7 +93,8 @@ func (c *Conn) restore(state *handover.State) error {
 	if err := c.restoreIntroduction(state); err != nil {
 		return err
 	}
-	c.started, c.confirmed, c.early.accepted = time.UnixMilli(state.Started), state.Confirmed, state.Early
+	c.started, c.early.accepted = time.UnixMilli(state.Started), state.Early
+	c.confirmed.Store(state.Confirmed)
 	if err := c.restoreIn(&state.In, used); err != nil {
 		return err
 	}

@@ -308,11 +308,11 @@ func (c *Conn) queue(t record.ContentType, b []byte) error {
 
 // Confirm does the handshake, if it is not done, and waits, on a client, for the
 // server's first record after it: the server has accepted this side by then. A refusal
-// is an *AlertError. ctx alone bounds the wait, after which the connection can be used
-// on. See Dialer.Confirm for what servers send; whoever talks to a server that sends
+// is an *AlertError. ctx bounds the wait, and a deadline for reading; the connection can be
+// used on after it. See Dialer.Confirm for what servers send; whoever talks to a server that sends
 // nothing by itself and gives no tickets to those who do not keep any waits in vain.
-// What the record brings is kept for Read. It may be called together with Write, and
-// returns at once where something was received.
+// What the record brings is kept for Read. It may be called beside any other method, Read
+// too, and returns at once where something was received.
 func (c *Conn) Confirm(ctx context.Context) error {
 	if err := c.HandshakeContext(ctx); err != nil {
 		return err
@@ -325,10 +325,25 @@ func (c *Conn) Confirm(ctx context.Context) error {
 
 // confirm waits for the server's first record after the handshake.
 func (c *Conn) confirm(ctx context.Context) error {
-	defer c.deadlines.boundBy(ctx, &c.deadlines.read)()
-	c.in.mu.Lock()
+	heard := make(chan struct{})
+	if !c.hearing.CompareAndSwap(nil, &heard) {
+		heard = *c.hearing.Load()
+	}
+	if c.confirmed.Load() {
+		return nil
+	}
+	if !c.in.mu.TryLock() {
+		select {
+		case <-c.in.mu:
+		case <-heard: // by somebody in Read
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 	defer c.unlockIn()
-	for !c.confirmed && len(c.in.plain) == 0 {
+	defer c.deadlines.boundBy(ctx, &c.deadlines.read)()
+	for !c.confirmed.Load() {
 		if c.in.err != nil {
 			return c.in.err
 		}
@@ -340,6 +355,18 @@ func (c *Conn) confirm(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// hear notes a first record after the handshake, and lets go who waits for it. c.in.mu
+// is held.
+func (c *Conn) hear() {
+	if c.confirmed.Load() {
+		return
+	}
+	c.confirmed.Store(true)
+	if heard := c.hearing.Load(); heard != nil {
+		close(*heard)
+	}
 }
 
 func (c *Conn) handshakeInfo(err error) HandshakeInfo {

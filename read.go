@@ -20,7 +20,7 @@ import (
 // readHalf is all that receiving needs. It knows nothing of the Conn, so that a
 // Conn that was dropped can be cleaned up.
 type readHalf struct {
-	mu  sync.Mutex
+	mu  gate
 	err error // sticky: io.EOF, ErrTruncated, an *AlertError, the transport's
 
 	opener    record.Opener
@@ -29,7 +29,9 @@ type readHalf struct {
 
 	inbox        // what is not yet opened
 	plain []byte // what is opened and not yet read; a part of the inbox's buffer, or of what Read was given
-	early []byte // early data that is not yet read
+
+	earlyMu sync.Mutex // for early, as mu is held by whoever waits for data
+	early   []byte     // early data that is not yet read
 
 	told     *KeyInfo // the present keys, where a Trace was told of them
 	counts   counts   // of application data
@@ -176,6 +178,7 @@ func (c *Conn) dispatch(t record.ContentType, content []byte) error {
 		return alert.New(alert.UnexpectedMessage, "a handshake message was interrupted by another record")
 	}
 	if len(content) > 0 && t == record.ApplicationData && c.done.Load() {
+		c.hear()
 		in.oddities = oddities{}
 		in.counts.records.Add(1)
 		in.counts.bytes.Add(uint64(len(content)))
@@ -188,7 +191,7 @@ func (c *Conn) dispatch(t record.ContentType, content []byte) error {
 		if !c.done.Load() {
 			return c.receiveEarly(content)
 		}
-		c.confirmed = true
+		c.hear()
 		return in.oddities.over(&in.oddities.empty, maxEmptyRecords, "too many empty records")
 	case record.Handshake:
 		return c.dispatchHandshake(content)
@@ -296,8 +299,8 @@ func (in *readHalf) wipe(err error) {
 // discard is wipe for a connection that is closed: what was opened goes too.
 func (in *readHalf) discard(err error) {
 	volatile.Wipe(in.plain)
-	volatile.Wipe(in.early)
-	in.plain, in.early = nil, nil
+	in.plain = nil
+	in.dropEarly()
 	in.err = err
 	in.wipe(err)
 }
