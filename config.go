@@ -133,6 +133,12 @@ type Config struct {
 	// public keys are never compressed.
 	CertificateCompression []CertificateCompression
 
+	// MaxCertificates is how many certificates a peer may show, up to 100; in all they
+	// have at most 128 KiB. Zero: 10, which hold every honest chain but those of servers
+	// that send all the authorities they know. A chain made for it has this side verify
+	// some hundred signatures, where it may have 100.
+	MaxCertificates int
+
 	// NoStaples keeps a client from asking for what servers staple to certificates, OCSP
 	// responses and signed certificate timestamps: ConnectionState has none then.
 	NoStaples bool

@@ -287,3 +287,37 @@ func TestAuthoritiesNamed(t *testing.T) {
 		_ = server.Close()
 	}
 }
+
+// TestMaxCertificates has a server show a chain with more certificates than anybody
+// needs, to clients that take so many, and that do not.
+func TestMaxCertificates(t *testing.T) {
+	t.Parallel()
+	authority := newAuthority(t)
+	chain := func(n int) tls.Certificate {
+		cert := authority.issue("db.example")
+		for len(cert.Certificate) < n {
+			cert.Certificate = append(cert.Certificate, authority.cert.Raw)
+		}
+		return cert
+	}
+	for _, test := range []struct {
+		most, shown int
+		ok          bool
+	}{{0, 10, true}, {0, 11, false}, {2, 2, true}, {2, 3, false}, {100, 100, true}, {100, 101, false}} {
+		cc := &mayfly.Config{Peers: mayfly.Roots(authority.pool), ServerName: "db.example", MaxCertificates: test.most}
+		sc := &mayfly.Config{Certificates: []tls.Certificate{chain(test.shown)}, Peers: mayfly.NoClientAuth()}
+		client, _, err, _ := shake(t, cc, sc)
+		switch {
+		case test.ok && (err != nil || len(client.Peer().Certificates) != test.shown):
+			t.Errorf("%d, where %d may be: %v", test.shown, test.most, err)
+		case !test.ok && alertOf(err) != "bad_certificate":
+			t.Errorf("%d, where %d may be: %v", test.shown, test.most, err)
+		}
+	}
+	for _, most := range []int{-1, 101} {
+		err := mayfly.Client(nowhere{}, &mayfly.Config{Peers: mayfly.InsecureAnyServer(), MaxCertificates: most}).Handshake()
+		if err == nil || !strings.Contains(err.Error(), "MaxCertificates") {
+			t.Errorf("%d: %v", most, err)
+		}
+	}
+}

@@ -174,6 +174,9 @@ func (s *settings) checkNumbers() error {
 	if s.MaxFragment != 0 && (s.MaxFragment < 64 || s.MaxFragment > 16384) {
 		return configError("MaxFragment must be from 64 to 16384")
 	}
+	if s.MaxCertificates < 0 || s.MaxCertificates > credential.MostCertificates {
+		return configError("MaxCertificates must be from 0, which stands for 10, to 100")
+	}
 	if s.MaxEarlyData < 0 || s.MaxEarlyData > maxEarlyData {
 		return configError("MaxEarlyData must be from 0 to 65536")
 	}

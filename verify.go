@@ -75,6 +75,7 @@ func (i *introduction) config() *handshake.Config {
 		Groups:          s.groups,
 		KeyShares:       s.shares,
 		PeerSchemes:     s.schemes,
+		MaxCertificates: s.MaxCertificates,
 		Compressions:    s.compressions,
 		ALPN:            s.NextProtos,
 		RecordSizeLimit: uint16(s.RecordSizeLimit),

@@ -5,6 +5,7 @@
 package handshake
 
 import (
+	"cmp"
 	"crypto/subtle"
 	"slices"
 
@@ -66,7 +67,7 @@ func (m *Machine) sendFinished(base *schedule.Traffic) {
 // receiveCertificate judges all of the peer's Certificate but the key in it,
 // which is returned; nil if the message is empty. requested are the extensions of
 // the message that asked for it.
-func receiveCertificate(msg wire.Message, t credential.Type, requested []wire.ExtensionType) (*credential.Peer, error) {
+func (m *Machine) receiveCertificate(msg wire.Message, t credential.Type, requested []wire.ExtensionType) (*credential.Peer, error) {
 	message, err := wire.ParseCertificate(msg.Raw)
 	if err != nil {
 		return nil, err
@@ -85,7 +86,7 @@ func receiveCertificate(msg wire.Message, t credential.Type, requested []wire.Ex
 		}
 		entries = append(entries, entry.Data)
 	}
-	peer, err := credential.ParsePeer(t, entries)
+	peer, err := credential.ParseShown(t, entries, cmp.Or(m.cfg.MaxCertificates, credential.DefaultCertificates))
 	if err != nil {
 		return nil, withAlert(err, alert.BadCertificate, "the peer's credential cannot be read")
 	}

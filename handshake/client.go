@@ -177,7 +177,7 @@ func clientCertificateUnasked(m *Machine, s clientAwaitsCertificateOrRequest, ms
 
 // clientCertificate handles the server's Certificate (RFC 9846, Section 4.5.1).
 func clientCertificate(m *Machine, s clientAwaitsCertificate, msg wire.Message) (state, error) {
-	peer, err := receiveCertificate(msg, m.serverType, s.hello.Extensions)
+	peer, err := m.receiveCertificate(msg, m.serverType, s.hello.Extensions)
 	if err != nil {
 		return nil, err
 	}

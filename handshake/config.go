@@ -74,6 +74,10 @@ type Config struct {
 	// what it has to remember goes into the cookie.
 	Cookie CookieJar
 
+	// MaxCertificates is how many certificates the peer may show, up to
+	// credential.MostCertificates. Zero: credential.DefaultCertificates.
+	MaxCertificates int
+
 	// RequestOCSP and RequestSCT ask the peer for a stapled OCSP response and for
 	// signed certificate timestamps.
 	RequestOCSP, RequestSCT bool

@@ -344,7 +344,7 @@ func serverEndOfEarlyData(m *Machine, _ serverAwaitsEndOfEarlyData, msg wire.Mes
 
 // serverCertificate handles the client's Certificate (RFC 9846, Section 4.5.1).
 func serverCertificate(m *Machine, s serverAwaitsCertificate, msg wire.Message) (state, error) {
-	peer, err := receiveCertificate(msg, m.clientType, s.requested)
+	peer, err := m.receiveCertificate(msg, m.clientType, s.requested)
 	switch {
 	case err != nil:
 		return nil, err

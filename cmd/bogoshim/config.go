@@ -63,6 +63,7 @@ func (c *connection) config() (*mayfly.Config, error) {
 	if f.acceptedPeerCertTypes == nil {
 		config.PeerKinds = []mayfly.PeerKind{mayfly.X509}
 	}
+	config.MaxCertificates = 100 // the tests count bytes
 	config.MaxFragment = f.maxSendFragment
 	if f.repeatShimInitialWrite > 1 && f.enableEarlyData {
 		config.MaxFragment = len(f.shimInitialWrite) // the tests want each write in a record of its own

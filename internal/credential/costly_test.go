@@ -5,6 +5,7 @@
 package credential
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/x509"
@@ -44,44 +45,46 @@ func TestCostlyCertificates(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		chain func(t *testing.T) []*x509.Certificate
-		want  alert.Code // of ParsePeer; 0: of VerifyChain, whichever
+		want  alert.Code // of ParseShown; 0: of VerifyChain, whichever
+		most  int        // 0: the default
 	}{
 		{"RSA of 16,384 bits", func(t *testing.T) []*x509.Certificate {
 			return []*x509.Certificate{issue(t, func(o *order) { o.key = bigRSA(16384) })}
-		}, alert.UnsupportedCertificate},
+		}, alert.UnsupportedCertificate, 0},
 		{"an authority with RSA of 16,384 bits", func(t *testing.T) []*x509.Certificate {
 			return []*x509.Certificate{issue(t, nil), issue(t, func(o *order) { o.Certificate, o.key = *authority(100, ""), bigRSA(16384) })}
-		}, alert.UnsupportedCertificate},
+		}, alert.UnsupportedCertificate, 0},
 		{"a long chain", func(t *testing.T) []*x509.Certificate {
 			chain := []*x509.Certificate{issue(t, nil)}
 			for n := range byte(10) {
 				chain = append(chain, root(t, 30+n))
 			}
 			return chain
-		}, alert.BadCertificate},
+		}, alert.BadCertificate, 0},
 		{"more names than an extension may have", func(t *testing.T) []*x509.Certificate {
 			return []*x509.Certificate{issue(t, func(o *order) { o.DNSNames = names(4000, "") })}
-		}, alert.BadCertificate},
+		}, alert.BadCertificate, 0},
 		{"a huge extension", func(t *testing.T) []*x509.Certificate {
 			return []*x509.Certificate{issue(t, func(o *order) {
 				o.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Value: make([]byte, maxExtension+1)}}
 			})}
-		}, alert.BadCertificate},
+		}, alert.BadCertificate, 0},
 		{"very many extensions", func(t *testing.T) []*x509.Certificate {
 			return []*x509.Certificate{issue(t, func(o *order) {
 				for i := range 3500 {
 					o.ExtraExtensions = append(o.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 2, 3, i}, Value: []byte{5, 0}})
 				}
 			})}
-		}, 0},
-		{"authorities that all have one name", manyPaths, 0},
+		}, 0, 0},
+		{name: "authorities that all have one name", chain: manyPaths(9)},
+		{name: "very many authorities that all have one name", chain: manyPaths(99), most: MostCertificates},
 		{"many names under many constraints", func(t *testing.T) []*x509.Certificate {
 			chain := between(t, func(o *order) { o.ExcludedDNSDomains = names(1600, "-") })
 			chain[0] = issue(t, func(o *order) {
 				o.issuer, o.by, o.DNSNames = chain[1], edKey(101), append(names(1500, ""), "db.example")
 			})
 			return chain
-		}, 0},
+		}, 0, 0},
 		{"many policies", func(t *testing.T) []*x509.Certificate {
 			policies := func(o *order) {
 				for i := range uint64(2000) {
@@ -91,7 +94,7 @@ func TestCostlyCertificates(t *testing.T) {
 			chain := between(t, policies)
 			chain[0] = issue(t, func(o *order) { o.issuer, o.by = chain[1], edKey(101); policies(o) })
 			return chain
-		}, 0},
+		}, 0, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var entries [][]byte
@@ -100,9 +103,9 @@ func TestCostlyCertificates(t *testing.T) {
 			}
 			unit := verification(t)
 			begin := time.Now()
-			p, err := ParsePeer(X509, entries)
+			p, err := ParseShown(X509, entries, cmp.Or(test.most, DefaultCertificates))
 			if (err == nil) != (test.want == 0) || err != nil && alert.Of(err) != test.want {
-				t.Errorf("ParsePeer: %v, want %v", err, test.want)
+				t.Errorf("ParseShown: %v, want %v", err, test.want)
 			}
 			if err == nil {
 				_, err = VerifyChain(p, VerifyOptions{Roots: pool(root(t, 100)), Name: "db.example", Now: now, Server: true})
@@ -137,15 +140,17 @@ func oid(t *testing.T, numbers ...uint64) x509.OID {
 
 // manyPaths is a leaf, and nine authorities that might each have issued it and each
 // other, with the keys that take longest: none has.
-func manyPaths(t *testing.T) []*x509.Certificate {
-	var chain []*x509.Certificate
-	for n := range byte(9) {
-		chain = append(chain, issue(t, func(o *order) {
-			o.Certificate = *authority(101, "")
-			o.SerialNumber = big.NewInt(int64(1000 + int(n)))
-			o.key, o.issuer, o.by = ecKey(t, elliptic.P521(), 10+n).Public(), authority(101, ""), ecKey(t, elliptic.P521(), 200)
-		}))
+func manyPaths(n byte) func(*testing.T) []*x509.Certificate {
+	return func(t *testing.T) []*x509.Certificate {
+		leaf := issue(t, func(o *order) { o.issuer, o.by = authority(101, ""), ecKey(t, elliptic.P521(), 200) })
+		chain := []*x509.Certificate{leaf}
+		for i := range n {
+			chain = append(chain, issue(t, func(o *order) {
+				o.Certificate = *authority(101, "")
+				o.SerialNumber = big.NewInt(int64(1000 + int(i)))
+				o.key, o.issuer, o.by = ecKey(t, elliptic.P521(), 10+i).Public(), authority(101, ""), ecKey(t, elliptic.P521(), 200)
+			}))
+		}
+		return chain
 	}
-	leaf := issue(t, func(o *order) { o.issuer, o.by = authority(101, ""), ecKey(t, elliptic.P521(), 200) })
-	return append([]*x509.Certificate{leaf}, chain...)
 }

@@ -17,13 +17,18 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/alert"
 )
 
+// How many certificates a peer may show: where nothing else was said, and at most.
+const (
+	DefaultCertificates = 10
+	MostCertificates    = 100
+)
+
 // What a peer's credential may cost, whatever it is.
 const (
-	maxCertificates = 10       // in one Certificate message
-	maxCertificate  = 64 << 10 // bytes in one of them
-	maxExtension    = 32 << 10 // bytes in one extension of one of them
-	maxChain        = 128 << 10
-	minRSA, maxRSA  = 2048, 8192 // bits of the modulus, RFC 9846, Appendix C.2
+	maxCertificate = 64 << 10 // bytes in one of them
+	maxExtension   = 32 << 10 // bytes in one extension of one of them
+	maxChain       = 128 << 10
+	minRSA, maxRSA = 2048, 8192 // bits of the modulus, RFC 9846, Appendix C.2
 )
 
 // A Peer is what the other side has shown. Whether it holds the private key is
@@ -50,6 +55,17 @@ type Peer struct {
 	pss []Scheme // where the key has the RSASSA-PSS OID: the schemes that it allows
 }
 
+// errTooMany is about a chain that nobody said may be so long.
+var errTooMany = alert.New(alert.BadCertificate, "the peer's chain has too many certificates")
+
+// ParseShown is ParsePeer for a peer that may show so many certificates.
+func ParseShown(t Type, entries [][]byte, most int) (*Peer, error) {
+	if len(entries) > most {
+		return nil, errTooMany
+	}
+	return ParsePeer(t, entries)
+}
+
 // ParsePeer reads the entries of a peer's Certificate message. It looks at what
 // they would cost before it does anything costly.
 func ParsePeer(t Type, entries [][]byte) (*Peer, error) {
@@ -60,8 +76,8 @@ func ParsePeer(t Type, entries [][]byte) (*Peer, error) {
 	switch {
 	case len(entries) == 0:
 		return nil, alert.New(alert.DecodeError, "the peer showed no credential")
-	case len(entries) > maxCertificates:
-		return nil, alert.New(alert.BadCertificate, "the peer's chain has too many certificates")
+	case len(entries) > MostCertificates:
+		return nil, errTooMany
 	case total > maxChain:
 		return nil, alert.New(alert.BadCertificate, "the peer's chain is too large")
 	}

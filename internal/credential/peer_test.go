@@ -149,8 +149,8 @@ func TestParseChain(t *testing.T) {
 		want    alert.Code
 	}{
 		{"a leaf", many(1), 0},
-		{"ten", many(10), 0},
-		{"eleven", many(11), alert.BadCertificate},
+		{"a hundred", many(MostCertificates), 0},
+		{"more", many(MostCertificates + 1), alert.BadCertificate},
 		{"a large extension", [][]byte{large}, alert.BadCertificate},
 		{"a large certificate", [][]byte{make([]byte, maxCertificate+1)}, alert.BadCertificate},
 		{"a large chain", [][]byte{leaf, make([]byte, maxChain)}, alert.BadCertificate},
