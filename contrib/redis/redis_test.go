@@ -7,6 +7,9 @@ package mayflyredis_test
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -209,9 +212,18 @@ func (s *service) dial(early string) (resumed, accepted bool) {
 	s.t.Helper()
 	addr := s.servers[s.next%len(s.servers)].Addr()
 	s.next++
-	c, accepted, err := s.client.DialEarly(s.t.Context(), addr.Network(), addr.String(), []byte(early))
+	resumed, accepted, err := exchange(s.t.Context(), &s.client, addr, early)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	return resumed, accepted
+}
+
+// exchange is one connection, on which a server echoes.
+func exchange(ctx context.Context, d *mayfly.Dialer, addr net.Addr, early string) (resumed, accepted bool, err error) {
+	c, accepted, err := d.DialEarly(ctx, addr.Network(), addr.String(), []byte(early))
+	if err != nil {
+		return false, false, err
 	}
 	defer c.Close()
 	want := "hello"
@@ -219,20 +231,16 @@ func (s *service) dial(early string) (resumed, accepted bool) {
 		want = "early " + early + want
 	}
 	if _, err := c.Write([]byte("hello")); err != nil {
-		s.t.Fatal(err)
+		return false, false, err
 	}
 	got := make([]byte, len(want))
-	for n := 0; n < len(want); {
-		m, err := c.Read(got[n:])
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		n += m
+	if _, err := io.ReadFull(c, got); err != nil {
+		return false, false, err
 	}
 	if string(got) != want {
-		s.t.Fatalf("it said %q, not %q", got, want)
+		return false, false, fmt.Errorf("it said %q, not %q", got, want)
 	}
-	return c.Peer().Resumed, accepted
+	return c.Peer().Resumed, accepted, nil
 }
 
 // failure is what a server told of the store.
