@@ -102,7 +102,6 @@ func TestHTTP(t *testing.T) {
 // TestOnlyHTTPS shows that neither a URL nor a redirection leaves the channel.
 func TestOnlyHTTPS(t *testing.T) {
 	url, cc, _, _ := serve(t, mayflyhttp.NextProtos())
-	t.Setenv("HTTPS_PROXY", "http://127.0.0.1:1")
 	tr := mayflyhttp.Transport(&mayfly.Dialer{Config: cc})
 	defer tr.CloseIdleConnections()
 	client := &http.Client{Transport: tr}
