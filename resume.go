@@ -281,17 +281,11 @@ func (s *settings) takesProof(p *credential.Peer) bool {
 // keys that they hold tell them apart in ticketService, those of callbacks here. Whoever
 // was known by a pre-shared key knows us by it, too.
 func (i *introduction) sameServer(s *session) bool {
-	if !i.settings.ownByCallback() || s.state.PSKIdentity != nil {
+	if !i.settings.ownByCallback() || s.state.PSKIdentity != nil || i.isOwn(s.state.Own) {
 		return true
 	}
 	c, err := i.selectCredential(&handshake.Request{Hello: s.hello})
-	switch {
-	case err != nil:
-		return false
-	case c != nil:
-		return s.state.Own == pinOfCredential(c)
-	}
-	return i.isOwn(s.state.Own)
+	return err == nil && c != nil && s.state.Own == pinOfCredential(c)
 }
 
 // firstUse reports whether a ticket may be used, for all that TicketPolicy.Once says.

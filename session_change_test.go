@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -22,15 +23,18 @@ import (
 // that choose their certificates, or leave it at those that they hold.
 func TestTenantsByCallback(t *testing.T) {
 	t.Parallel()
-	for name, falls := range map[string]bool{"a callback that chooses": false, "a callback that falls back": true} {
+	for name, falls := range map[string]bool{"a callback that chooses": false, "a callback that falls back": true, "a callback beside a raw key": false} {
 		r := newRig(t)
+		raw := strings.HasSuffix(name, "a raw key")
 		r.client.ServerName = ""
 		r.server.TicketKeys = nil
 		var tenants []*mayfly.Config
 		for _, host := range []string{"one", "two"} {
 			cert := testCertificate(t, host, r.clock.now().Add(time.Hour))
 			tenant := r.server.Clone()
-			tenant.Identity = nil
+			if tenant.Identity = nil; raw {
+				tenant.Identity = newIdentity(t)
+			}
 			tenant.GetCertificate = func(context.Context, *mayfly.ClientHello) (*tls.Certificate, error) {
 				if falls {
 					return nil, nil
@@ -42,6 +46,9 @@ func TestTenantsByCallback(t *testing.T) {
 			}
 			if tenants = append(tenants, tenant); host == "one" {
 				r.client.Peers = mayfly.Pins(mayfly.PinOfCertificate(cert.Leaf).String())
+				if raw {
+					r.client.Peers = mayfly.Pins(tenant.Identity.Pin().String())
+				}
 			}
 		}
 		var chosen atomic.Pointer[mayfly.Config]
