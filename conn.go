@@ -156,7 +156,7 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 	if !c.done.Load() {
 		return tls.ConnectionState{}
 	}
-	return c.intro.state
+	return c.intro.describe(true)
 }
 
 // ExportKeyingMaterial returns n bytes that only the two ends of this connection

@@ -35,8 +35,18 @@ type crew struct {
 	posted atomic.Pointer[job] // nil: there is none
 }
 
-// ready reports whether the next job, if it is large, is one for the crew.
-func (w *crew) ready() bool { return w.plain == 0 && runtime.GOMAXPROCS(0) > 1 }
+// ready reports whether the next job, if it is large, is one for the crew, which may be
+// nil: not there yet.
+func (w *crew) ready() bool { return (w == nil || w.plain == 0) && runtime.GOMAXPROCS(0) > 1 }
+
+// crewOf returns the crew of one half, for jobs that are large, and makes it for the
+// first.
+func crewOf(w **crew) *crew {
+	if *w == nil {
+		*w = new(crew)
+	}
+	return *w
+}
 
 // helpers says how many to ask for a job of so many pieces, and whether it is one for
 // the crew.

@@ -77,7 +77,7 @@ func AskHelpers(c *Conn) {
 	defer c.in.mu.Unlock()
 	c.out.mu.Lock()
 	defer c.unlockOut()
-	for _, w := range []*crew{&c.in.crew, &c.out.crew} {
+	for _, w := range []*crew{crewOf(&c.in.crew), crewOf(&c.out.crew)} {
 		w.plain, w.pause, w.turn, w.alone, w.together = 0, 0, trial, spell{jobs: 2, spent: time.Hour}, spell{}
 	}
 }

@@ -21,7 +21,7 @@ type inbox struct {
 	r, w int     // what of buf is not yet opened
 	bulk bool    // the transport has more than readChunk at a time
 	poor bool    // the peer has proved nothing yet: no more is held for it than one record takes
-	crew crew    // for what is opened by more than one core
+	crew *crew   // for what is opened by more than one core; nil: nothing was so large yet
 }
 
 // The buffers that are read into: the small ones for handshakes, the large ones for bulk

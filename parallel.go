@@ -23,8 +23,8 @@ var (
 // idle. c.out.mu is held.
 func (out *writeHalf) seal(b, p []byte) ([]byte, error) {
 	helpers, ok := 0, false
-	if pieces := out.sealer.RecordsFor(len(p)); len(p)/pieces >= minPiece {
-		helpers, ok = out.crew.helpers(pieces)
+	if pieces := out.sealer.RecordsFor(len(p)); pieces >= minPieces && len(p)/pieces >= minPiece {
+		helpers, ok = crewOf(&out.crew).helpers(pieces)
 	}
 	if !ok {
 		return out.sealer.Seal(b, record.ApplicationData, p)
@@ -64,7 +64,7 @@ func (c *Conn) openMany(p []byte) (n int, err error) {
 	defer openings.Put(b)
 	defer clear(b.records[:])
 	records := in.large(b.records[:0])
-	helpers, ok := in.crew.helpers(len(records))
+	helpers, ok := crewOf(&in.crew).helpers(len(records))
 	if !ok {
 		return 0, nil
 	}

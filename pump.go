@@ -372,7 +372,7 @@ func (c *Conn) hear() {
 func (c *Conn) handshakeInfo(err error) HandshakeInfo {
 	info := HandshakeInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.server, Duration: time.Since(c.started), Err: err}
 	if err == nil {
-		s := c.intro.state
+		s := c.intro.describe(true)
 		info.Peer, info.CipherSuite, info.Group = c.intro.peer, s.CipherSuite, uint16(s.CurveID)
 		info.Protocol, info.HelloRetry, info.Resumed = s.NegotiatedProtocol, s.HelloRetryRequest, s.DidResume
 	}

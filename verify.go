@@ -42,7 +42,6 @@ type introduction struct {
 	known    known // once the handshake is done
 	selected []Pin // of the key that a callback chose to show
 	peer     Peer
-	state    tls.ConnectionState
 }
 
 // known is what a handshake has settled.
@@ -313,7 +312,6 @@ func (i *introduction) learn() {
 func (i *introduction) seal() {
 	i.earlyReason = i.earlyDataReason()
 	i.m, i.ctx, i.sealers = nil, nil, nil
-	i.state = i.describe(true)
 	i.known.Peer, i.known.PSK, i.known.OwnCredential = nil, nil, nil // memory has what is needed
 }
 

@@ -29,7 +29,7 @@ type writeHalf struct {
 	pending []byte // sealed, and not yet taken by the transport
 	owing   bool   // some of pending is data of the caller's
 	rekey   rekeyState
-	crew    crew
+	crew    *crew // nil: nothing was so large yet
 
 	told   *KeyInfo // the present keys, where a Trace was told of them
 	counts counts   // of application data
