@@ -74,7 +74,7 @@ const ERROR_WANT_READ = 2, ERROR_ZERO_RETURN = 6;
 const rawKey = new Uint8Array([2]); // TLSEXT_cert_type_rpk
 
 function must(ok, what) {
-  if (ok !== null && ok > 0 || typeof ok === 'object' && ok) return ok;
+  if (ok > 0) return ok; // a pointer is a number too
   const text = new Uint8Array(256);
   c.ERR_error_string_n(c.ERR_get_error(), text, text.length);
   throw new Error(`${what}: ${Buffer.from(text).toString().split('\0')[0]}`);
