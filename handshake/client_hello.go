@@ -265,7 +265,11 @@ func (m *Machine) retryClientHello(s *clientAwaitsServerHello, request *wire.Ser
 	default:
 		next.shares, s.shares = s.shares, nil
 	}
-	hello.Cookie = request.Cookie
+	hello.Cookie, hello.PSK = request.Cookie, nil
+	if hello.Marshal() == nil {
+		next.wipe()
+		return nil, alert.New(alert.IllegalParameter, "a cookie that leaves no room for the rest of a ClientHello")
+	}
 	m.summary.HelloRetry = true
 	m.transcript.HelloRetryRequest()
 	m.transcript.Add(request.Raw)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -200,6 +201,7 @@ func TestHelloRetryRequestRefused(t *testing.T) {
 		{name: "unasked extension", edit: with(0x4242, "x"), code: alert.UnsupportedExtension},
 		{name: "extension of another message", edit: with(wire.ExtServerName, ""), code: alert.IllegalParameter},
 		{name: "empty cookie", edit: with(wire.ExtCookie, "\x00\x00"), code: alert.DecodeError},
+		{name: "a cookie that leaves no room", edit: with(wire.ExtCookie, "\xfd\xe8"+strings.Repeat("c", 65000)), code: alert.IllegalParameter},
 	} {
 		r.from, r.message = Server, wire.ServerHelloType
 		if r.client == nil {
