@@ -12,21 +12,30 @@ import (
 )
 
 // FuzzReceive feeds a machine what it does not expect, in each of its states: it
-// must not panic, and its errors carry alerts.
+// must not panic, and its errors carry alerts. From withCookie on the server has asked for
+// a cookie.
 func FuzzReceive(f *testing.F) {
-	p := newPair(f, clientConfig(mutual, noShare), serverConfig(mutual))
-	p.tamper = func(_ Role, raw []byte) [][]byte {
-		for id := range stateCount {
-			f.Add(uint8(id), raw)
+	const withCookie = 128
+	for _, edit := range []func(*Config){func(*Config) {}, jarred} {
+		p := newPair(f, clientConfig(mutual, noShare), serverConfig(mutual, edit))
+		p.tamper = func(_ Role, raw []byte) [][]byte {
+			for id := range stateCount {
+				f.Add(uint8(id), raw)
+				f.Add(uint8(withCookie+id), raw)
+			}
+			return [][]byte{raw}
 		}
-		return [][]byte{raw}
+		p.mustSucceed(f)
 	}
-	p.mustSucceed(f)
 	f.Fuzz(func(t *testing.T, id uint8, raw []byte) {
+		var server []func(*Config)
+		if id >= withCookie {
+			id, server = id-withCookie, append(server, jarred)
+		}
 		if row := appendixA()[stateID(id)]; len(raw) < 4 || len(row.next) == 0 {
 			return
 		}
-		e := reach(t, stateID(id))
+		e := reach(t, stateID(id), server...)
 		before := e.m.state.id()
 		_, err := e.m.Receive(message(raw), token)
 		var a *alert.Error

@@ -220,10 +220,10 @@ func TestUnexpectedInLiveStates(t *testing.T) {
 }
 
 // reach runs a handshake until one side is in a state.
-func reach(t *testing.T, id stateID) *endpoint {
+func reach(t *testing.T, id stateID, server ...func(*Config)) *endpoint {
 	t.Helper()
 	var found *endpoint
-	p := newPair(t, clientConfig(classical, mutual, noShare), serverConfig(classical, mutual))
+	p := newPair(t, clientConfig(classical, mutual, noShare), serverConfig(append(server, classical, mutual)...))
 	if id == serverWaitEOED {
 		s := newSafe("alpha").edit(early)
 		p = newPair(t, clientConfig(s.offered, sendEarly), serverConfig(s.found, takeEarly))
