@@ -235,22 +235,22 @@ func (c *Conn) writeEarly(p []byte) (n int, err error) {
 	}
 	c.out.mu.Lock()
 	defer c.unlockOut()
-	if err := c.writable(); err != nil {
-		return 0, err
-	}
-	for len(p) > n {
+	for {
+		if err := c.writable(); err != nil {
+			return n, err
+		}
+		// What is pending goes first: no more than a chunk is ever sealed ahead.
+		if err := c.flush(); isTimeout(err) {
+			return n, os.ErrDeadlineExceeded
+		} else if err != nil || n == len(p) {
+			return n, err
+		}
 		chunk := p[n:min(n+writeChunk, len(p))]
 		if err := c.queue(record.ApplicationData, chunk); err != nil {
 			return n, err
 		}
 		n += len(chunk)
-		if err := c.flush(); isTimeout(err) {
-			return n, os.ErrDeadlineExceeded
-		} else if err != nil {
-			return n, err
-		}
 	}
-	return n, nil
 }
 
 // ExportEarlyKeyingMaterial is ExportKeyingMaterial of the early exporter secret (RFC

@@ -10,7 +10,9 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -294,4 +296,58 @@ func TestEarlyDataMisuse(t *testing.T) {
 		t.Errorf("WriteEarly before the client has come: %v", err)
 	}
 	_ = a.Close()
+}
+
+// clogged is a transport whose Write runs into a deadline while it is shut.
+type clogged struct {
+	net.Conn
+	shut atomic.Bool
+}
+
+func (c *clogged) Write(p []byte) (int, error) {
+	if c.shut.Load() {
+		return 0, os.ErrDeadlineExceeded
+	}
+	return c.Conn.Write(p)
+}
+
+// TestWriteEarlyContinued shows that WriteEarly, like Write, seals no more than one chunk
+// for a client that does not read, however often it is called, and loses nothing of it.
+func TestWriteEarlyContinued(t *testing.T) {
+	r := newEarlyRig(t)
+	r.sendEarly(t, "there is no session yet").must(t, false, "")
+	a, b := tcpPair(t)
+	transport := &clogged{Conn: b}
+	client, server := mayfly.Client(a, r.client), mayfly.Server(transport, r.server)
+	defer client.Close()
+	defer server.Close()
+	data := noise(1 << 20)
+	done := make(chan error, 1)
+	go func() {
+		_, err := client.HandshakeEarly(t.Context(), []byte("early"))
+		got, readErr := io.ReadAll(client)
+		if !bytes.Equal(got, data) {
+			t.Errorf("%d bytes came of %d, or others", len(got), len(data))
+		}
+		done <- errors.Join(err, readErr)
+	}()
+	if early, err := readFirst(server); err != nil || string(early) != "early" {
+		t.Fatalf("%q, %v", early, err)
+	}
+	transport.shut.Store(true)
+	sealed := 0
+	for range 20 {
+		n, err := server.WriteEarly(data[sealed:])
+		if sealed += n; !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatal(err)
+		}
+	}
+	if sealed == 0 || sealed > 128<<10 {
+		t.Errorf("%d bytes were sealed for a client that does not read", sealed)
+	}
+	transport.shut.Store(false)
+	n, err := server.WriteEarly(data[sealed:])
+	if err = errors.Join(err, server.CloseWrite(), <-done); err != nil || n != len(data)-sealed {
+		t.Fatal(n, err)
+	}
 }
