@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mayfly-tls/mayfly"
@@ -315,3 +316,58 @@ func TestAcceptedOnly(t *testing.T) {
 		t.Errorf("the server: %v", err)
 	}
 }
+
+// TestListenerCloseAtOnce closes a Listener with many connections that nobody has accepted,
+// and whose peers do not read: it waits for them all together.
+func TestListenerCloseAtOnce(t *testing.T) {
+	cc, sc := mayflytest.Configs(t)
+	synctest.Test(t, func(t *testing.T) {
+		inner := &pipeListener{calls: make(chan net.Conn), done: make(chan struct{})}
+		ln, err := mayfly.NewListener(inner, sc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted := make(chan net.Conn, 1)
+		go func() {
+			c, _ := ln.Accept()
+			accepted <- c
+		}()
+		defer func() { _ = (<-accepted).Close() }()
+		for range 20 {
+			a, b := net.Pipe()
+			inner.calls <- b
+			c := mayfly.Client(a, cc)
+			defer c.Close()
+			if err := c.Handshake(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		began := time.Now()
+		if err := ln.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 10*time.Second { // of the bubble's time, in which nothing else takes any
+			t.Errorf("Close took %v", took)
+		}
+	})
+}
+
+// A pipeListener gives out what comes by a channel.
+type pipeListener struct {
+	calls chan net.Conn
+	done  chan struct{}
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.calls:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error { close(l.done); return nil }
+
+func (l *pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe", Net: "unix"} }
