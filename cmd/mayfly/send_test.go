@@ -149,6 +149,30 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// TestSendOnTerminal shows the bar where standard error is a terminal.
+func TestSendOnTerminal(t *testing.T) {
+	t.Parallel()
+	script, err := exec.LookPath("script")
+	if version, _ := exec.Command("script", "--version").Output(); err != nil || !strings.Contains(string(version), "util-linux") {
+		t.Skip("util-linux's script, which makes a terminal, is not there")
+	}
+	ours, ourPin := keygen(t)
+	theirs, theirPin := keygen(t)
+	file, to := filepath.Join(t.TempDir(), "file"), t.TempDir()
+	if err := os.WriteFile(file, make([]byte, 64<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	recv := begin(t, "recv", "--key", theirs, "--peer", ourPin, "127.0.0.1:0", to)
+	addr := recv.errs.await(t, `listening on (\S+)\n`)[1]
+	out, err := exec.CommandContext(bounded(t), script, "-qec", strings.Join([]string{program, "send", "--key", ours, "--peer", theirPin, addr, file}, " "), os.DevNull).CombinedOutput()
+	if err != nil || !regexp.MustCompile(`\d% \|.*\|.*B/s`).Match(out) || !strings.Contains(string(out), "sent 1 file, 67108864 bytes, SHA-256 ") {
+		t.Errorf("%v, %q", err, out)
+	}
+	if code := recv.end(); code != 0 || strings.Contains(recv.errs.text.String(), "%") {
+		t.Errorf("recv, which has no terminal: %d, %s", code, recv.errs.text.String())
+	}
+}
+
 // TestSendRefused has senders whom the receiver does not know, or who send too much, and
 // what is not there.
 func TestSendRefused(t *testing.T) {

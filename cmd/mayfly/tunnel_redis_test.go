@@ -85,8 +85,8 @@ func (c *redisClient) do(args ...string) (string, error) {
 }
 
 // TestTunnelRedisClients puts a tunnel before a Redis, and lets 200 clients that know nothing of
-// it store and fetch random values at the same time, while both ends of the tunnel are
-// given new keys, are replaced by new processes, and are told to end: not a byte is lost.
+// it store and fetch random values at the same time, while both ends of the tunnel read
+// their keys again, are replaced by new processes, and are told to end: not a byte is lost.
 func TestTunnelRedisClients(t *testing.T) {
 	server, client := tunnels(t, "unix:"+startRedis(t))
 	const clients = 200
