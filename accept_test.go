@@ -1,0 +1,131 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A strange listener returns what it is told to, one thing after the other.
+type strange struct {
+	net.Listener
+	next chan any // an error or a net.Conn; closed by Close
+}
+
+func (s strange) Accept() (net.Conn, error) {
+	switch x := (<-s.next).(type) {
+	case net.Conn:
+		return x, nil
+	case error:
+		return nil, x
+	}
+	return nil, net.ErrClosed
+}
+
+func (s strange) Addr() net.Addr { return &net.UnixAddr{Name: "strange", Net: "unix"} }
+func (s strange) Close() error   { close(s.next); return nil }
+
+// TestAcceptRecovers has the inner listener fail as one does that is out of file
+// descriptors: the Listener tells of it, waits, and accepts the next. Another error ends
+// Accept.
+func TestAcceptRecovers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		server, client := seeded(1), seeded(2)
+		var told []error
+		inner := strange{next: make(chan any, 3)}
+		ln, err := NewListener(inner, &Config{
+			Identity: server, Peers: Pins(client.Pin().String()),
+			Trace: &Trace{AcceptError: func(_ context.Context, i AcceptErrorInfo) { told = append(told, i.Err) }},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, b := net.Pipe()
+		full := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept", syscall.EMFILE)}
+		broken := errors.New("it is broken")
+		inner.next <- full
+		inner.next <- b
+		c := Client(a, &Config{Identity: client, Peers: Pins(server.Pin().String())})
+		defer c.Close()
+		go func() { _ = c.Handshake() }()
+		s, err := ln.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		if len(told) != 1 || !errors.Is(told[0], syscall.EMFILE) {
+			t.Errorf("the Trace was told %v", told)
+		}
+		inner.next <- broken
+		if _, err := ln.Accept(); err != broken {
+			t.Errorf("Accept: %v", err)
+		}
+		if err := ln.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+// TestFailuresLogged has more strangers fail in one second than are worth a line each:
+// those that were passed over are counted. It changes the default logger, and so is not
+// parallel to anything.
+func TestFailuresLogged(t *testing.T) {
+	before := slog.Default()
+	defer slog.SetDefault(before)
+	var text bytes.Buffer
+	slog.SetDefault(slog.New(slog.NewTextHandler(&text, nil)))
+	synctest.Test(t, func(t *testing.T) {
+		var log failureLog
+		fail := func(times int) (lines int) {
+			text.Reset()
+			for range times {
+				log.add(nil, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}, errors.New("a stranger"))
+			}
+			return strings.Count(text.String(), "\n")
+		}
+		if lines := fail(failuresLogged + 7); lines != failuresLogged {
+			t.Errorf("%d lines in a second, want %d", lines, failuresLogged)
+		}
+		time.Sleep(time.Second) // on the bubble's clock
+		if lines := fail(1); lines != 1 || !strings.Contains(text.String(), "unsaid=7") || !strings.Contains(text.String(), "192.0.2.1:4") {
+			t.Errorf("a second later: %s", &text)
+		}
+		log.add(new(Trace), nil, errors.New("what a Trace was told"))
+		if lines := strings.Count(text.String(), "\n"); lines != 1 {
+			t.Error("what a Trace was told is logged, too")
+		}
+	})
+}
+
+// TestHosts counts the addresses of one host as one.
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	for addr, host := range map[string]string{
+		"192.0.2.1:1": "192.0.2.1", "[::ffff:192.0.2.1]:2": "192.0.2.1",
+		"[2001:db8:1:2:3::1]:1": "2001:db8:1:2::", "[2001:db8:1:2:ffff::2]:9": "2001:db8:1:2::", "[2001:db8:1:3::1]:1": "2001:db8:1:3::",
+	} {
+		tcp, err := net.ResolveTCPAddr("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hostOf(tcp); got != host {
+			t.Errorf("%s: %s, want %s", addr, got, host)
+		}
+	}
+	if got := hostOf(&net.UnixAddr{Name: "x"}); got != "" {
+		t.Errorf("a Unix socket: %s", got)
+	}
+}
