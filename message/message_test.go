@@ -353,9 +353,14 @@ func TestSignedBy(t *testing.T) {
 				t.Errorf("signed by %v at %v", m.Signature().Pin, m.Signature().Time)
 			}
 		}
-		unsigned := seal(t, []byte("text"), []*message.Recipient{to}, &message.SealOptions{MIME: mail})
-		if _, err := open(unsigned, k, &message.OpenOptions{Accept: anybody}); !errors.Is(err, message.ErrNotSigned) {
-			t.Errorf("not signed: %v", err)
+		for text, want := range map[string]error{
+			"": message.ErrNotSigned, "text": message.ErrNotSigned, "Content-Type: text/plain\n\ntext": message.ErrNotSigned,
+			"Content-Type: multipart/signed; boundary=x\n\n--x": message.ErrUnsupported, // but signed it is
+		} {
+			sealed := seal(t, []byte(text), []*message.Recipient{to}, &message.SealOptions{MIME: mail})
+			if _, err := open(sealed, k, &message.OpenOptions{Accept: anybody}); !errors.Is(err, want) {
+				t.Errorf("%q: %v", text, err)
+			}
 		}
 	}
 }

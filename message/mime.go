@@ -111,6 +111,9 @@ func unarmor(src source, kind string) source {
 	}
 }
 
+// errApart is that of RFC 8551, Section 3.5.3, which has the signed text outside CMS.
+var errApart = because(ErrUnsupported, "it is signed by a part of its own (multipart/signed)")
+
 // readMIME returns the body of an entity of application/pkcs7-mime.
 func readMIME(r *bufio.Reader, kind string) (io.Reader, error) {
 	text, err := readHeaders(r)
@@ -125,6 +128,8 @@ func readMIME(r *bufio.Reader, kind string) (io.Reader, error) {
 	switch {
 	case err != nil:
 		return nil, ErrDamaged
+	case media == "multipart/signed":
+		return nil, errApart
 	case media != "application/pkcs7-mime" && media != "application/x-pkcs7-mime":
 		return nil, because(ErrUnsupported, "the mail is not of type application/pkcs7-mime")
 	case params["smime-type"] != "" && !strings.EqualFold(params["smime-type"], kind):

@@ -124,7 +124,7 @@ func verify(src source, bare bool) (*Signature, source, error) {
 // unsigned is the error of something that should be a signed mail, and is none at all.
 func unsigned(err error, bare bool) error {
 	for _, e := range []error{ErrDamaged, ErrTruncated, ErrUnsupported, cms.ErrSyntax, cms.ErrTruncated, cms.ErrContentType} {
-		if !bare && errors.Is(err, e) {
+		if !bare && errors.Is(err, e) && err != errApart {
 			return ErrNotSigned
 		}
 	}
