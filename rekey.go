@@ -51,22 +51,22 @@ type rekeyState struct {
 	records uint64    // application records sealed under it
 }
 
-// due says whether keys are to be changed before n more bytes are sealed in
+// due says whether keys of that age are to be changed before n more bytes are sealed in
 // so many records, and why; 0 means not yet. owed is the peer's request, remaining
 // what the cipher's limit leaves. It is a pure function of its arguments.
-func (s *rekeyState) due(now time.Time, n int, records uint64, owed bool, remaining uint64) RekeyReason {
+func (s *rekeyState) due(age time.Duration, n int, records uint64, owed bool, remaining uint64) RekeyReason {
 	switch {
 	case remaining < records:
 		return RekeyLimit
 	case owed:
 		return RekeyOwed
-	case s.records == 0 || now.Sub(s.since) < s.policy.MinInterval:
+	case s.records == 0 || age < s.policy.MinInterval:
 		return 0
 	case s.records+records > s.policy.Records:
 		return RekeyRecords
 	case s.bytes+uint64(n) > s.policy.Bytes:
 		return RekeyBytes
-	case s.policy.Age > 0 && now.Sub(s.since) >= s.policy.Age:
+	case s.policy.Age > 0 && age >= s.policy.Age:
 		return RekeyAge
 	}
 	return 0
@@ -93,7 +93,7 @@ func left(limit, used uint64) uint64 {
 func (c *Conn) rekeyIfDue(b []byte, n int) ([]byte, error) {
 	out := c.out
 	records := uint64(out.sealer.RecordsFor(n))
-	reason := out.rekey.due(time.Now(), n, records, out.owed.Load(), out.sealer.Remaining())
+	reason := out.rekey.due(time.Since(out.rekey.since), n, records, out.owed.Load(), out.sealer.Remaining())
 	if reason != 0 {
 		// Where there are no more keys (RFC 9846, Section 4.7.3) the present
 		// ones serve until their limit, and a request is ignored.
