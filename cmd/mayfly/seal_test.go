@@ -163,6 +163,8 @@ func TestSealMisuse(t *testing.T) {
 	m.want(exitUsage, "there is no cipher", "seal", "-r", m.receiver, "--cipher", "rot13", m.file("plain"))
 	m.want(exitUsage, "goes with none of", "seal", "-r", m.receiver, "--age", "--mime", m.file("plain"))
 	m.want(exitUsage, "no such file", "seal", "-r", m.receiver, m.file("absent"))
+	m.want(exitUsage, "is never overwritten", "seal", "-r", m.receiver, "-o", m.key, m.file("plain"))
+	m.want(0, "", "pin", m.key)
 	if err := os.Truncate(m.file("plain"), 1<<36); err != nil { // sparse
 		t.Log(err)
 	} else {

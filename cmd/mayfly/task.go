@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -83,6 +84,9 @@ func (t *task) create(stdout io.Writer) error {
 	switch {
 	case err != nil || old.Mode()&fs.ModeSymlink != 0:
 	case old.Mode().IsRegular():
+		if holdsKey(t.target) {
+			return fmt.Errorf("%s holds a private key, which is never overwritten: name another file with -o", t.target)
+		}
 		t.mode = old.Mode().Perm()
 	case old.IsDir():
 		return fmt.Errorf("%s is a directory", t.target)
@@ -119,6 +123,18 @@ func (t *task) writeTo(old fs.FileInfo) error {
 func ofTheSystem(link string) bool {
 	dir, err := filepath.EvalSymlinks(filepath.Dir(link))
 	return err == nil && (dir == "/dev" || strings.HasPrefix(dir, "/proc/"))
+}
+
+// holdsKey reports whether a file looks like a private key in PEM.
+func holdsKey(name string) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	head := make([]byte, 64)
+	n, _ := io.ReadFull(f, head)
+	return bytes.Contains(head[:n], []byte("PRIVATE KEY-----"))
 }
 
 // finish puts the output in its place.
