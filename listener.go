@@ -79,8 +79,9 @@ type Listener struct {
 	// (RFC 9846, Section 4.3.2). That costs it a round trip, and its early data. Until the
 	// cookie comes back nothing is kept of what the client has said, no key is agreed on or
 	// looked up, and nothing is signed: whoever connects, says something and does not
-	// listen costs no more than one who says nothing. GetConfig is called before. Zero:
-	// never.
+	// listen costs no more than one who says nothing. GetConfig is called before. OpenSSL and
+	// crypto/tls return cookies; GnuTLS (3.8 still) gives up where a server that likes its key
+	// share asks for nothing but a cookie. Zero: never.
 	CookieAbove int
 
 	inner    net.Listener
