@@ -11,11 +11,13 @@
 //	restart serve -listen 127.0.0.1:7000 -key server.key -client sha256//…
 //	restart send -server-pin sha256//… -key client.key 127.0.0.1:7000
 //
-// send writes random data until its standard input ends, and compares the echo.
+// send writes random data until its standard input ends, and compares the echo. It tells
+// of each change of the server's keys.
 package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"flag"
@@ -71,6 +73,11 @@ func run(args []string) error {
 
 // send echoes random data off a server until the standard input ends.
 func send(addr string, config *mayfly.Config) error {
+	config.Trace = &mayfly.Trace{KeysInstalled: func(_ context.Context, k mayfly.KeyInfo) {
+		if k.Direction == mayfly.Receiving && k.Generation > 0 {
+			fmt.Println("keys", k.Generation) // all that is to be seen of a restart
+		}
+	}}
 	conn, err := mayfly.Dial("tcp", addr, config)
 	if err != nil {
 		return err
