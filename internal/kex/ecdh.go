@@ -20,12 +20,10 @@ const scalarLen = 32
 // one in 2^32 is not below that of P-256, and fewer are not in the others.
 const maxTries = 8
 
-// ecdhKey is a key of X25519 or of one of NIST's curves. It may share the private key with a twin:
-// the last of the two wipes it.
+// ecdhKey is a key of X25519 or of one of NIST's curves.
 type ecdhKey struct {
 	group Group
 	key   *ecdh.PrivateKey // nil once wiped
-	twin  *ecdhKey
 }
 
 // NewX25519 returns the X25519 key with that scalar, of which it has a copy.
@@ -70,19 +68,10 @@ func (k *ecdhKey) Agree(peerShare []byte) (*volatile.Secret, error) {
 }
 
 func (k *ecdhKey) Wipe() {
-	if k.key == nil {
-		return
-	}
-	if k.twin == nil || k.twin.key == nil {
+	if k.key != nil {
 		volatile.WipeObject(k.key)
+		k.key = nil
 	}
-	k.key = nil
-}
-
-// split gives k a twin.
-func (k *ecdhKey) split() *ecdhKey {
-	k.twin = &ecdhKey{group: k.group, key: k.key, twin: k}
-	return k.twin
 }
 
 // generateECDH reads the scalar from random, which the standard library's

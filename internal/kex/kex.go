@@ -112,21 +112,6 @@ func Generate(g Group, random io.Reader) (PrivateKey, error) {
 	return nil, errGroup()
 }
 
-// GenerateHybrid returns a new key of X25519MLKEM768 and one of X25519, whose X25519
-// parts are the same, which saves the time for another. A client that offers both
-// groups may send both shares. The keys are independent of each other otherwise:
-// each has to be wiped.
-func GenerateHybrid(random io.Reader) (hybrid, x25519 PrivateKey, err error) {
-	if random == nil {
-		random = rand.Reader
-	}
-	k, err := generateHybrid(random)
-	if err != nil {
-		return nil, nil, err
-	}
-	return k, k.x.split(), nil
-}
-
 // Respond returns the server's share and the secret that it shares with the client
 // that sent clientShare. Its ephemeral key is gone when it returns. A nil random
 // is crypto/rand.Reader; an ML-KEM encapsulation never reads random. An error about clientShare carries illegal_parameter.

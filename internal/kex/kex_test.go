@@ -292,40 +292,6 @@ func TestHybridSeed(t *testing.T) {
 	}
 }
 
-func TestGenerateHybrid(t *testing.T) {
-	t.Parallel()
-	for _, wipeFirst := range []string{"hybrid", "x25519"} {
-		hybrid, x25519, err := GenerateHybrid(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if hybrid.Group() != X25519MLKEM768 || x25519.Group() != X25519 || !bytes.Equal(hybrid.Share()[1184:], x25519.Share()) {
-			t.Fatalf("got keys of %v and %v", hybrid.Group(), x25519.Group())
-		}
-		first, second := hybrid, x25519
-		if wipeFirst == "x25519" {
-			first, second = second, first
-		}
-		key := hybrid.(*hybridKey).x.key
-		share, want, err := Respond(second.Group(), nil, second.Share())
-		if err != nil {
-			t.Fatal(err)
-		}
-		first.Wipe()
-		first.Wipe()
-		if got, err := second.Agree(share); err != nil || !bytes.Equal(got.Bytes(), want.Bytes()) {
-			t.Errorf("after %s was wiped, the other does not agree: %v", wipeFirst, err)
-		}
-		_, err = first.Agree(share)
-		wantAlert(t, err, alert.InternalError)
-		leaves := collect(t, key)
-		second.Wipe()
-		wantZero(t, leaves)
-	}
-	_, _, err := GenerateHybrid(iotest.ErrReader(io.ErrClosedPipe))
-	wantAlert(t, err, alert.InternalError)
-}
-
 // lowOrder are the encodings of the points of low order of Curve25519, with which
 // every secret is zero.
 var lowOrder = []string{
