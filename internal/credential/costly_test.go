@@ -138,8 +138,8 @@ func oid(t *testing.T, numbers ...uint64) x509.OID {
 	return id
 }
 
-// manyPaths is a leaf, and nine authorities that might each have issued it and each
-// other, with the keys that take longest: none has.
+// manyPaths is a leaf, and so many authorities that might each have issued it and each
+// other: none has. The keys of P-521 take longest.
 func manyPaths(n byte, curve elliptic.Curve) func(*testing.T) []*x509.Certificate {
 	return func(t *testing.T) []*x509.Certificate {
 		leaf := issue(t, func(o *order) { o.issuer, o.by = authority(101, ""), ecKey(t, curve, 200) })
