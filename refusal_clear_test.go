@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/mayflytest"
 )
 
 // TestRefusalInTheClear is a client that cannot accept the server's flight and says so
@@ -55,6 +56,30 @@ func TestRefusalInTheClear(t *testing.T) {
 		}
 		_ = a.Close()
 		_ = conn.Close()
+	}
+}
+
+// TestRefusalHandedOn is one in the clear on a server's connection that was handed on: it
+// comes as late as any other after the handshake, and is not believed.
+func TestRefusalHandedOn(t *testing.T) {
+	t.Parallel()
+	cc, sc := mayflytest.Configs(t)
+	client, server, clientErr, serverErr := shake(t, cc, sc)
+	if err := errors.Join(clientErr, serverErr); err != nil {
+		t.Fatal(err)
+	}
+	server = handOn(t, server, sc)
+	_, raw, err := client.Detach(t.Context(), newOffer(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := raw.Write([]byte{21, 3, 3, 0, 2, 2, 48}); err != nil {
+		t.Fatal(err)
+	}
+	var said *mayfly.AlertError
+	if _, err := server.Read(make([]byte, 1)); !errors.As(err, &said) || said.Remote || said.Code != 10 {
+		t.Errorf("a forged refusal: %v", err)
 	}
 }
 

@@ -213,6 +213,13 @@ func TestPlainRefusals(t *testing.T) {
 	if _, _, err := opener.Open(refusal()); alert.Of(err) != alert.UnexpectedMessage {
 		t.Errorf("after a protected record: %v", err)
 	}
+	_, opener = pair(t, suite.AES128GCM)
+	opener.PlainRefusals()
+	s := suite.ByID(suite.AES128GCM)
+	opener.Continue(s.NewKeys(make([]byte, s.KeyLen), make([]byte, suite.NonceLen)), 1)
+	if _, _, err := opener.Open(refusal()); alert.Of(err) != alert.UnexpectedMessage {
+		t.Errorf("after protected records of others: %v", err)
+	}
 }
 
 // TestNoPlaintextLeft seals into buffers of every size: one that was too small and

@@ -39,10 +39,11 @@ func (o *Opener) SetKeys(keys *suite.Keys) {
 	clear(o.nonce[:]) // it gives away the IV
 }
 
-// Continue is SetKeys for keys under which others have opened seq records.
+// Continue is SetKeys for keys under which others have opened seq records, after those
+// of the handshake.
 func (o *Opener) Continue(keys *suite.Keys, seq uint64) {
 	if o.SetKeys(keys); !o.gone {
-		o.seq = seq
+		o.seq, o.refusals = seq, false
 	}
 }
 
