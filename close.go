@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
-	"github.com/mayfly-tls/mayfly/internal/volatile"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -262,8 +261,7 @@ func (c *Conn) failHandshake(err error) error {
 	}
 	c.wipeIn(err)
 	c.wipeOut(err)
-	volatile.Wipe(c.in.early) // nobody can read it any more
-	c.in.early = nil
+	c.in.dropEarly() // nobody can read it any more
 	return err
 }
 

@@ -7,34 +7,33 @@ package mayfly
 import (
 	"bytes"
 	"crypto/rand"
-	"net"
+	"strconv"
 )
 
 // A cookieJar seals what a Listener under load would have to remember of a client's first
-// message, and opens it for the same client. It is a handshake.CookieJar.
+// message, and opens it on the same connection: another that had the same address may
+// have got another Config, by whose suites and groups its cookie goes. It is a
+// handshake.CookieJar.
 type cookieJar struct {
-	key    *SealingKey
-	client string
+	key  *SealingKey
+	conn string
 }
 
-func newCookieJar(key *SealingKey, remote net.Addr) *cookieJar {
-	jar := &cookieJar{key: key}
-	if remote != nil {
-		jar.client = remote.String()
-	}
-	return jar
+// newCookieJar makes the jar of the nth connection, by its Listener's key.
+func newCookieJar(key *SealingKey, n uint64) *cookieJar {
+	return &cookieJar{key, strconv.FormatUint(n, 10)}
 }
 
 const cookiePurpose = "cookie"
 
 // Seal makes a cookie.
 func (j *cookieJar) Seal(state []byte) ([]byte, error) {
-	return j.key.held().Seal(rand.Reader, state, cookiePurpose, j.client)
+	return j.key.held().Seal(rand.Reader, state, cookiePurpose, j.conn)
 }
 
-// Open returns what is in a cookie of ours.
+// Open returns what is in a cookie that Seal has made.
 func (j *cookieJar) Open(cookie []byte) (state []byte, ok bool) {
-	text, err := j.key.held().Open(cookie, cookiePurpose, j.client)
+	text, err := j.key.held().Open(cookie, cookiePurpose, j.conn)
 	if err != nil {
 		return nil, false
 	}

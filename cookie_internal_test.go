@@ -9,12 +9,12 @@ import (
 	"testing"
 )
 
-// TestCookieJar opens cookies for the client alone that they were baked for, unchanged,
-// and while there is a key.
+// TestCookieJar opens cookies on the connection alone that they were sealed for,
+// unchanged, and while there is a key.
 func TestCookieJar(t *testing.T) {
 	t.Parallel()
 	key := GenerateSealingKey()
-	here := newCookieJar(key, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1})
+	here := newCookieJar(key, 1)
 	cookie, err := here.Seal([]byte("state"))
 	if err != nil {
 		t.Fatal(err)
@@ -23,9 +23,8 @@ func TestCookieJar(t *testing.T) {
 		t.Fatalf("%q, %t", state, ok)
 	}
 	for name, jar := range map[string]*cookieJar{
-		"another port": newCookieJar(key, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 2}),
-		"no address":   newCookieJar(key, nil),
-		"another key":  newCookieJar(GenerateSealingKey(), &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 1}),
+		"another connection": newCookieJar(key, 11),
+		"another key":        newCookieJar(GenerateSealingKey(), 1),
 	} {
 		if _, ok := jar.Open(cookie); ok {
 			t.Errorf("%s: it opens", name)
@@ -47,5 +46,48 @@ func TestCookieJar(t *testing.T) {
 	}
 	if _, err := here.Seal([]byte("state")); err == nil {
 		t.Error("a cookie is made without a key")
+	}
+}
+
+// TestCookieOfAnother has a Listener's connections come from one address: none takes the
+// cookie of another.
+func TestCookieOfAnother(t *testing.T) {
+	t.Parallel()
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := GenerateIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := NewListener(inner, &Config{Identity: id, Peers: AnyKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.CookieAbove = 1
+	for range 3 {
+		near, far := net.Pipe()
+		defer far.Close()
+		l.admit(near)
+	}
+	l.mu.Lock()
+	first, second := l.pending[1].conn.cookies, l.pending[2].conn.cookies
+	l.mu.Unlock()
+	cookie, err := first.Seal([]byte("state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := second.Open(cookie); ok {
+		t.Error("the second takes the cookie of the first")
+	}
+	if _, ok := first.Open(cookie); !ok {
+		t.Error("the first does not take its own")
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := first.Open(cookie); ok {
+		t.Error("the key outlives the Listener")
 	}
 }

@@ -95,6 +95,7 @@ type Listener struct {
 
 	mu      sync.Mutex
 	cookies *SealingKey                            // nil: none was needed
+	jars    uint64                                 // how many connections were to have a cookie
 	pending []*candidate                           // oldest first
 	ready   []*Conn                                // done or with early data, not yet accepted
 	hosts   map[string]int                         // candidates and ready by address
@@ -356,7 +357,8 @@ func (l *Listener) admit(inner net.Conn) {
 		if l.cookies == nil {
 			l.cookies = GenerateSealingKey()
 		}
-		p.conn.cookies = newCookieJar(l.cookies, inner.RemoteAddr())
+		l.jars++
+		p.conn.cookies = newCookieJar(l.cookies, l.jars)
 	}
 	l.mu.Unlock()
 	if crowdedOut != nil {

@@ -161,7 +161,8 @@ type CookieJar interface {
 	// Seal returns a cookie of at most 4096 bytes that holds state.
 	Seal(state []byte) ([]byte, error)
 
-	// Open returns the state that was sealed for this client.
+	// Open returns the state that Seal has sealed in this handshake, and in no other:
+	// that might go by another Config.
 	Open(cookie []byte) (state []byte, ok bool)
 }
 
