@@ -18,6 +18,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha512"
+	"os"
+	"os/exec"
 	"testing"
 	"unsafe"
 
@@ -74,6 +76,17 @@ func TestRoom(t *testing.T) {
 		if n == 0 || n > w.room-spare {
 			t.Errorf("%s takes %d bytes of stack, of %d that are scrubbed", w.name, n, w.room)
 		}
+	}
+}
+
+// TestRoomPlain is TestRoom on a processor without instructions for any of it: what is
+// written in Go is deeper than assembly.
+func TestRoomPlain(t *testing.T) {
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestRoom$", "-test.v")
+	child.Env = append(os.Environ(), "GODEBUG=cpu.all=off")
+	out, err := child.CombinedOutput()
+	if t.Logf("%s", out); err != nil {
+		t.Error(err)
 	}
 }
 
