@@ -247,7 +247,7 @@ func (r *Receiver) receiveFile(conn io.Reader, e entry, there found, sums *diges
 		return 0, err
 	}
 	if !bytes.Equal(h.Sum(nil), last.Sum) {
-		_ = r.Root.Remove(name + suffix)
+		_ = r.Root.Remove(partOf(name))
 		return 0, fmt.Errorf("transfer: %q has not arrived as it was sent", name)
 	}
 	if err := errors.Join(f.Sync(), f.Close(), r.mark(partOf(name), e)); err != nil {
@@ -281,10 +281,10 @@ func (r *Receiver) open(name string, from int64, there found) (*os.File, hash.Ha
 	switch {
 	case from == 0:
 		h = sha256.New()
-		_ = r.Root.Remove(name + suffix) // whatever it is
+		_ = r.Root.Remove(partOf(name)) // whatever it is
 	case there.whole:
 		// The beginning is that of the file itself, which stays until this is whole.
-		_ = r.Root.Remove(name + suffix)
+		_ = r.Root.Remove(partOf(name))
 		if err := r.copy(name, from); err != nil {
 			return nil, nil, err
 		}
