@@ -195,8 +195,9 @@ type Config struct {
 	// tickets by default; Server does where TicketKeys is set. Whoever resumes is
 	// judged again: the present Peers are asked about the key that it proved in the
 	// first connection, certificates are verified again, the name must be the same, the
-	// peer must have proved its key in a way that PeerKinds and SignatureSchemes still
-	// have, and Tickets.MaxAge must not be over. Otherwise a full handshake follows.
+	// peer must have proved its key in a way that PeerKinds, SignatureSchemes and
+	// MaxCertificates still allow, and Tickets.MaxAge must not be over. Otherwise a full
+	// handshake follows.
 	Tickets TicketPolicy
 
 	// TicketKeys are a server's keys for tickets. Nil: a Listener makes its own.

@@ -6,6 +6,7 @@ package mayfly
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -268,12 +269,15 @@ func (i *introduction) judgeSession(s *session, ticket []byte) (bool, error) {
 }
 
 // takesProof reports whether a peer could prove its key now as it did in the connection
-// that is being resumed: by a credential of that kind, and in that scheme.
+// that is being resumed: by a credential of that kind, with no more certificates than
+// may be, and in that scheme.
 func (s *settings) takesProof(p *credential.Peer) bool {
 	if p == nil || p.PSKIdentity != nil {
 		return true
 	}
-	return (s.peerTypes == nil || slices.Contains(s.peerTypes, p.Type)) && (s.schemes == nil || slices.Contains(s.schemes, p.Scheme))
+	return len(p.Certificates) <= cmp.Or(s.MaxCertificates, credential.DefaultCertificates) &&
+		(s.peerTypes == nil || slices.Contains(s.peerTypes, p.Type)) &&
+		(s.schemes == nil || slices.Contains(s.schemes, p.Scheme))
 }
 
 // sameServer reports whether a server would show the key now that the session's client

@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -126,6 +127,45 @@ func TestSessionOfOldWays(t *testing.T) {
 			}
 			mustBe(t, test.resumed, client, server)
 		})
+	}
+}
+
+// TestSessionOfLongChain has both sides show more certificates than usual, where that is
+// allowed: sessions hold them, in tickets and in files, until it is allowed no more.
+func TestSessionOfLongChain(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	authority := newAuthority(t)
+	cert := authority.issue("db.example")
+	for range 20 {
+		cert.Certificate = append(cert.Certificate, authority.cert.Raw)
+	}
+	for _, c := range []*mayfly.Config{r.client, r.server} {
+		c.Identity, c.Certificates, c.Peers, c.MaxCertificates = nil, []tls.Certificate{cert}, mayfly.Roots(authority.pool), 21
+		c.AllowSelf = true
+	}
+	r.connect(t)
+	client, server := r.connect(t)
+	mustBe(t, true, client, server)
+
+	path, key := filepath.Join(t.TempDir(), "sessions"), mayfly.GenerateSealingKey()
+	if err := mayfly.SaveSessions(path, key, r.cache); err != nil {
+		t.Fatal(err)
+	}
+	cache, err := mayfly.LoadSessions(path, key, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.client.Sessions = cache
+	client, server = r.connect(t)
+	mustBe(t, true, client, server)
+
+	for name, narrow := range map[string]*mayfly.Config{"server": r.server, "client": r.client} {
+		narrow.MaxCertificates = 20
+		if client, _, clientErr, serverErr := r.try(t); clientErr == nil && serverErr == nil {
+			t.Errorf("the %s took a chain that is too long, resumed: %t", name, client.Peer().Resumed)
+		}
+		narrow.MaxCertificates = 21
 	}
 }
 

@@ -61,9 +61,9 @@ const MaxLifetime = 7 * 24 * time.Hour
 // version is the first byte of a State that was written.
 const version = 3
 
-// What a State may hold: more than a peer can have shown.
+// What a State may hold: all that a peer can have shown.
 const (
-	maxEntries = 10
+	maxEntries = credential.MostCertificates
 	maxTicket  = math.MaxUint16
 	maxState   = 1 << 18
 	maxTime    = 1 << 40 // in seconds
