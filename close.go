@@ -313,8 +313,8 @@ func (c *Conn) unlockOut() {
 	}
 }
 
-// unlockIn releases c.in.mu. Where the write path, which never waits for a Read, has
-// ended the connection meanwhile, the keys go first.
+// unlockIn releases c.in.mu. Where the write path or Abort, which never wait for who has
+// it, has ended the connection meanwhile, the keys go first.
 func (c *Conn) unlockIn() {
 	for {
 		if e := c.ended.Load(); e != nil {

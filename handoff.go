@@ -117,14 +117,14 @@ func (c *Conn) interrupt(ctx context.Context) (resume func(), err error) {
 		liftWrite()
 		liftRead()
 		c.leaving.Store(false)
-		c.in.mu.Unlock()
+		c.unlockIn()
 		return nil, err
 	}
 	return func() {
 		liftRead()
 		liftWrite()
 		c.leaving.Store(false)
-		c.in.mu.Unlock()
+		c.unlockIn()
 		c.unlockOut()
 	}, nil
 }

@@ -109,7 +109,7 @@ func (c *Conn) handshakeUntil(ctx context.Context, enough func() bool) error {
 	}
 
 	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
+	defer c.unlockIn()
 	c.out.mu.Lock()
 	defer c.unlockOut()
 	if err := c.begin(asked, ctx); err != nil {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"testing"
 	"time"
@@ -68,6 +69,23 @@ func TestWipedAfter(t *testing.T) {
 				t.Errorf("%d, %v", n, err)
 			}
 		},
+		"an Abort beside a Detach that fails": func(victim, _ *Conn) {
+			resume, err := victim.interrupt(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = victim.Abort(49) // it waits for nobody
+			resume()
+		},
+		"an Abort beside a Write that fails": func(victim, _ *Conn) {
+			victim.inner = &broken{victim.inner, func() error {
+				_ = victim.Abort(49) // while the Write looks for an alert
+				return os.ErrDeadlineExceeded
+			}}
+			if _, err := victim.Write([]byte("d")); err == nil {
+				t.Error("the Write has not failed")
+			}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			victim, hostile := hostilePair(t)
@@ -83,6 +101,15 @@ func TestWipedAfter(t *testing.T) {
 		})
 	}
 }
+
+// broken is a transport that takes nothing, and from which nothing comes.
+type broken struct {
+	net.Conn
+	read func() error
+}
+
+func (b *broken) Read([]byte) (int, error)  { return 0, b.read() }
+func (b *broken) Write([]byte) (int, error) { return 0, net.ErrWriteToConnected }
 
 // TestWipedOnTheWay has errors come where secrets are between two owners.
 func TestWipedOnTheWay(t *testing.T) {

@@ -225,7 +225,7 @@ func (c *Conn) pendingAlert() error {
 	if !c.in.mu.TryLock() {
 		return nil
 	}
-	defer c.in.mu.Unlock()
+	defer c.unlockIn()
 	lift, _ := c.deadlines.read.bound(time.Now().Add(alertTimeout))
 	defer lift()
 	for len(c.in.plain) == 0 && c.in.err == nil {
