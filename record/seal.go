@@ -167,8 +167,20 @@ func (s *Sealer) sealAndScrub(dst []byte, t ContentType, p []byte) []byte {
 	if s.keys == nil {
 		return s.seal(dst, t, p)
 	}
-	volatile.DoOften(func() { dst = s.seal(dst, t, p) })
-	return dst
+	if s.padding == nil || t == ChangeCipherSpec {
+		volatile.DoOften(func() { dst = s.seal(dst, t, p) })
+		return dst
+	}
+	// The policy is the application's, which may use more of the stack than is scrubbed:
+	// it is asked between the records.
+	for {
+		n := min(len(p), s.fragment())
+		padding := min(max(s.padding(n), 0), s.limit-1-n)
+		volatile.DoOften(func() { dst = s.sealRecord(dst, t, p[:n], padding) })
+		if p = p[n:]; len(p) == 0 {
+			return dst
+		}
+	}
 }
 
 func (s *Sealer) seal(dst []byte, t ContentType, p []byte) []byte {
@@ -177,7 +189,7 @@ func (s *Sealer) seal(dst []byte, t ContentType, p []byte) []byte {
 		if s.keys == nil || t == ChangeCipherSpec {
 			dst = s.sealPlain(dst, t, p[:n])
 		} else {
-			dst = s.sealRecord(dst, t, p[:n])
+			dst = s.sealRecord(dst, t, p[:n], 0)
 		}
 		if p = p[n:]; len(p) == 0 {
 			return dst
@@ -198,11 +210,7 @@ func (s *Sealer) sealPlain(dst []byte, t ContentType, content []byte) []byte {
 
 // sealRecord makes a TLSCiphertext (RFC 9846, Section 5.2): content, type and
 // padding are put where the ciphertext goes, and sealed in place.
-func (s *Sealer) sealRecord(dst []byte, t ContentType, content []byte) []byte {
-	padding := 0
-	if s.padding != nil {
-		padding = min(max(s.padding(len(content)), 0), s.limit-1-len(content))
-	}
+func (s *Sealer) sealRecord(dst []byte, t ContentType, content []byte, padding int) []byte {
 	// All the room at once: a buffer that is left for a larger one holds ciphertext.
 	dst = slices.Grow(dst, HeaderLen+len(content)+1+padding+tagLen)
 	dst = encrypt(s.keys, &s.nonce, s.seq, dst, t, content, padding)
