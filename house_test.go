@@ -40,6 +40,7 @@ var imports = map[string][]string{
 	"internal/alert":      {},
 	"internal/volatile":   {"golang.org/x/sys/unix"},
 	"internal/memscan":    {},
+	"internal/structure":  {},
 	"internal/testvec":    {},
 	"internal/testnet":    {},
 	"internal/cms":        {"golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
@@ -143,27 +144,6 @@ func TestImports(t *testing.T) {
 	}
 }
 
-// TestWithoutClock shows that nothing below the root package reads the clock or
-// starts a goroutine.
-func TestWithoutClock(t *testing.T) {
-	sources(t, func(name string, file *ast.File, fset *token.FileSet) {
-		if !slices.Contains(withoutIO, path.Dir(name)) {
-			return
-		}
-		ast.Inspect(file, func(n ast.Node) bool {
-			switch n := n.(type) {
-			case *ast.GoStmt:
-				t.Errorf("%v starts a goroutine", fset.Position(n.Pos()))
-			case *ast.SelectorExpr:
-				if x, ok := n.X.(*ast.Ident); ok && x.Name == "time" && (n.Sel.Name == "Now" || n.Sel.Name == "Since" || n.Sel.Name == "Sleep" || n.Sel.Name == "After") {
-					t.Errorf("%v asks for the time", fset.Position(n.Pos()))
-				}
-			}
-			return true
-		})
-	})
-}
-
 // TestCitations shows that each section of RFC 9846 that the code, its tests and the
 // papers cite exists.
 func TestCitations(t *testing.T) {
@@ -236,28 +216,20 @@ func TestPapers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exists := make(map[string]bool)
-	err = filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(name, "_test.go") {
-			return err
+	packages := testPackages(t)
+	exists := func(test, subtest string) bool {
+		for _, p := range packages {
+			if p.has(test) && (subtest == "" || p.hasSubtest(test, subtest)) {
+				return true
+			}
 		}
-		src, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example|Benchmark)\w*)\(`).FindAllStringSubmatch(string(src), -1) {
-			exists[m[1]] = true
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
+		return false
 	}
 	n := 0
-	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(string(b), -1) {
+	for _, m := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)(?:/([^`]+))?`").FindAllStringSubmatch(string(b), -1) {
 		n++
-		if !exists[m[1]] {
-			t.Errorf("SECURITY.md names %s, which does not exist", m[1])
+		if !exists(m[1], m[2]) {
+			t.Errorf("SECURITY.md names %s, which does not exist", m[0])
 		}
 	}
 	if n < 20 {

@@ -6,7 +6,6 @@ package mayfly_test
 
 import (
 	"os"
-	"path"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,7 +18,7 @@ func TestRequirements(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources := testSources(t)
+	packages := testPackages(t)
 	named := regexp.MustCompile("`([a-z]+)\\.((?:Test|Fuzz)\\w+)(?:/([^`]+))?`")
 	section := regexp.MustCompile(`^(\d+|[A-F])(\.\d+)*$`)
 	rows, seen := 0, make(map[string]bool)
@@ -39,11 +38,9 @@ func TestRequirements(t *testing.T) {
 			t.Errorf("%s, %q: no test shows it", where, requirement)
 		}
 		for _, m := range tests {
-			source := sources[m[1]]
-			if !strings.Contains(source, "\nfunc "+m[2]+"(") {
+			if p := packages[m[1]]; !p.has(m[2]) {
 				t.Errorf("%s, %q: there is no %s.%s", where, requirement, m[1], m[2])
-			}
-			if m[3] != "" && !strings.Contains(source, `"`+m[3]+`"`) {
+			} else if m[3] != "" && !p.hasSubtest(m[2], m[3]) {
 				t.Errorf("%s, %q: %s.%s has no %q", where, requirement, m[1], m[2], m[3])
 			}
 		}
@@ -51,27 +48,4 @@ func TestRequirements(t *testing.T) {
 	if rows < 150 {
 		t.Errorf("the list has only %d rows", rows)
 	}
-}
-
-// testSources are the tests of each package, by the last part of its path.
-func testSources(t *testing.T) map[string]string {
-	t.Helper()
-	sources := make(map[string]string)
-	walk(t, func(name string) {
-		if !strings.HasSuffix(name, "_test.go") {
-			return
-		}
-		b, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		folder := path.Base(path.Dir(name))
-		if path.Dir(name) == "." {
-			folder = "mayfly"
-		} else if folder == "mayfly" {
-			return // the tool's
-		}
-		sources[folder] += "\n" + string(b)
-	})
-	return sources
 }
