@@ -208,6 +208,7 @@ func TestFromTLSClientAuth(t *testing.T) {
 	mine, foreign := ca.issue("app.example"), newAuthority(t).issue("app.example")
 	for kind, want := range map[tls.ClientAuthType][3]bool{
 		tls.NoClientCert:               {true, true, true},
+		tls.RequestClientCert:          {true, true, true},
 		tls.RequireAnyClientCert:       {true, true, false},
 		tls.VerifyClientCertIfGiven:    {true, false, true},
 		tls.RequireAndVerifyClientCert: {true, false, false},
@@ -224,8 +225,11 @@ func TestFromTLSClientAuth(t *testing.T) {
 			}
 		}
 	}
-	if _, err := mayfly.ServerConfigFromTLS(&tls.Config{ClientAuth: tls.RequestClientCert}); err == nil || !strings.Contains(err.Error(), "ClientAuth") {
-		t.Errorf("RequestClientCert: %v", err)
+	if _, err := mayfly.ServerConfigFromTLS(&tls.Config{ClientAuth: tls.RequireAndVerifyClientCert + 1}); err == nil || !strings.Contains(err.Error(), "ClientAuth") {
+		t.Errorf("a mode that does not exist: %v", err)
+	}
+	if _, err := mayfly.ServerConfigFromTLS(&tls.Config{MinVersion: tls.VersionTLS13 + 1}); err == nil || !strings.Contains(err.Error(), "MinVersion") {
+		t.Errorf("a version after TLS 1.3: %v", err)
 	}
 	c, err := mayfly.ServerConfigFromTLS(&tls.Config{SessionTicketsDisabled: true})
 	if err != nil || c.Tickets.Count >= 0 {
