@@ -7,6 +7,7 @@ package mayfly
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -167,8 +168,13 @@ type pinFile struct {
 	lines  []pinLine
 	loaded bool        // lines are good
 	stamp  os.FileInfo // of the file last read, good or not
-	fresh  bool        // it was so new that another change may not show in the stamp
 	warned string
+
+	// recheck is until when another change may not show in the stamp. The zero time
+	// means that every change shows.
+	recheck time.Time
+	sum     [sha256.Size]byte // of the text last parsed
+	bad     error             // what its parsing returned
 }
 
 // What a file may be. A file that changes twice within its file system's unit of
@@ -202,8 +208,30 @@ func (f *pinFile) read() ([]pinLine, error) {
 }
 
 func (f *pinFile) changed(info os.FileInfo) bool {
-	return f.fresh || f.stamp == nil || !os.SameFile(info, f.stamp) ||
+	return !f.recheck.IsZero() || f.restamped(info)
+}
+
+func (f *pinFile) restamped(info os.FileInfo) bool {
+	return f.stamp == nil || !os.SameFile(info, f.stamp) ||
 		info.Size() != f.stamp.Size() || !info.ModTime().Equal(f.stamp.ModTime())
+}
+
+// restamp notes the stamp of the file that is about to be read. A time of modification
+// that is recent, or in the future by a clock that differs from ours, has the file read
+// again, but only for timeUnit after it was first seen, and once more.
+func (f *pinFile) restamp(info os.FileInfo) {
+	now := time.Now()
+	switch {
+	case !f.restamped(info):
+		if now.After(f.recheck) {
+			f.recheck = time.Time{}
+		}
+	case now.Sub(info.ModTime()) < timeUnit:
+		f.recheck = now.Add(timeUnit)
+	default:
+		f.recheck = time.Time{}
+	}
+	f.stamp = info
 }
 
 func (f *pinFile) load() ([]pinLine, error) {
@@ -216,7 +244,7 @@ func (f *pinFile) load() ([]pinLine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("mayfly: the list of peers cannot be read: %w", err)
 	}
-	f.stamp, f.fresh = info, time.Since(info.ModTime()) < timeUnit
+	f.restamp(info)
 	text, err := io.ReadAll(io.LimitReader(file, maxPinFile+1))
 	switch {
 	case err != nil:
@@ -224,7 +252,13 @@ func (f *pinFile) load() ([]pinLine, error) {
 	case len(text) > maxPinFile:
 		return nil, fmt.Errorf("mayfly: the list of peers %s is too large", f.path)
 	}
-	return f.parseLines(text)
+	sum := sha256.Sum256(text)
+	if (f.loaded || f.bad != nil) && sum == f.sum {
+		return f.lines, f.bad
+	}
+	lines, err := f.parseLines(text)
+	f.sum, f.bad = sum, err
+	return lines, err
 }
 
 func (f *pinFile) parseLines(text []byte) ([]pinLine, error) {
