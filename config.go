@@ -58,7 +58,9 @@ type Config struct {
 	NeverAnonymous bool
 
 	// GetCertificate, on a server, is asked for the X.509 certificate of one
-	// handshake where it is set. A nil certificate falls back to Certificates.
+	// handshake where it is set. A nil certificate falls back to Certificates. It is also
+	// asked when a client offers a session: the session is resumed only if the server would
+	// show the same key now; otherwise a full handshake follows.
 	GetCertificate func(ctx context.Context, hello *ClientHello) (*tls.Certificate, error)
 
 	// GetClientCertificate, on a client, is asked when a server wants an X.509

@@ -281,15 +281,15 @@ func (s *settings) takesProof(p *credential.Peer) bool {
 }
 
 // sameServer reports whether a server would show the key now that the session's client
-// has seen. That is asked where several Configs have come by the same ticket keys: the
-// keys that they hold tell them apart in ticketService, those of callbacks here. Whoever
-// was known by a pre-shared key knows us by it, too.
+// has seen. GetCertificate may make several servers of one Config, which a client must not
+// be led from one to the other of: what it shows now is asked at each resumption. A peer
+// that was known by a pre-shared key knows the server by that key, too.
 func (i *introduction) sameServer(s *session) bool {
-	if !i.settings.ownByCallback() || s.state.PSKIdentity != nil || i.isOwn(s.state.Own) {
+	if i.settings.GetCertificate == nil || s.state.PSKIdentity != nil {
 		return true
 	}
-	c, err := i.selectCredential(&handshake.Request{Hello: s.hello})
-	return err == nil && c != nil && s.state.Own == pinOfCredential(c)
+	c, err := i.m.WouldShow(s.hello)
+	return err == nil && s.state.Own == pinOfCredential(c)
 }
 
 // firstUse reports whether a ticket may be used, for all that TicketPolicy.Once says.
@@ -351,7 +351,7 @@ func (i *introduction) newTickets(secret *schedule.Resumption) []byte {
 func (i *introduction) newTicket(secret *schedule.Resumption, key *SealingKey, nonce []byte) ([]byte, error) {
 	s, state := i.settings, *i.known.memory
 	state.Issued = s.now()
-	if !s.ownByCallback() {
+	if s.GetCertificate == nil {
 		state.Own = [32]byte{}
 	}
 	state.ServerName = canonicalName(i.known.ServerName)

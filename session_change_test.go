@@ -7,8 +7,11 @@ package mayfly_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"math/big"
 	"net"
 	"path/filepath"
 	"strings"
@@ -244,4 +247,83 @@ func TestReplacedPresharedKey(t *testing.T) {
 		c, s := r.connect(t)
 		mustBe(t, false, c, s)
 	}
+}
+
+// TestSessionStaysWithCertificateShown has one Config whose GetCertificate chooses between
+// two virtual servers, by local address for example. A session with one must not resume at
+// the other, whose key the client refuses. A renewed certificate of the same key is the
+// same server; another key under the same name is not.
+func TestSessionStaysWithCertificateShown(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(server *mayfly.Config, one tls.Certificate){
+		"the Listener's ticket keys": func(server *mayfly.Config, _ tls.Certificate) { server.TicketKeys = nil },
+		"given ticket keys":          func(*mayfly.Config, tls.Certificate) {},
+		"the first falls back":       func(server *mayfly.Config, one tls.Certificate) { server.Certificates = []tls.Certificate{one} },
+		"the first falls back, in a list": func(server *mayfly.Config, one tls.Certificate) {
+			server.Credentials = []mayfly.Credential{{Certificate: &one}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			one, two := testCertificate(t, "db.example", r.clock.now().Add(time.Hour)), testCertificate(t, "db.example", r.clock.now().Add(time.Hour))
+			r.server.Identity = nil
+			change(r.server, one)
+			falls := len(r.server.Certificates)+len(r.server.Credentials) > 0
+			var chosen atomic.Pointer[tls.Certificate]
+			show := func(c *tls.Certificate) {
+				if falls && c == &one {
+					c = nil
+				}
+				chosen.Store(c)
+			}
+			r.server.GetCertificate = func(context.Context, *mayfly.ClientHello) (*tls.Certificate, error) { return chosen.Load(), nil }
+			r.client.Peers = mayfly.Pins(mayfly.PinOfCertificate(one.Leaf).String())
+			_, dial := r.listen(t)
+			connects := func(resumed bool) {
+				t.Helper()
+				client, server, err := dial()
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustBe(t, resumed, client, server)
+			}
+			refused := func() {
+				t.Helper()
+				if conn, _, err := dial(); err == nil {
+					t.Errorf("a client reached a server whose key it does not know, resumed: %v", conn.Peer().Resumed)
+				}
+			}
+			show(&one)
+			connects(false)
+			connects(true)
+			show(&two)
+			refused()
+			show(&one)
+			connects(true) // with the ticket that is left
+			renewed := renew(t, one, r.clock.now().Add(2*time.Hour))
+			show(&renewed)
+			connects(true)
+			r.cache.Wipe()
+			r.client.Peers = mayfly.Pins(mayfly.PinOfCertificate(one.Leaf).String(), mayfly.PinOfCertificate(two.Leaf).String())
+			connects(false)
+			show(&two) // the key has changed, and the client knows both
+			connects(false)
+		})
+	}
+}
+
+// renew returns another certificate of the same key.
+func renew(t *testing.T, cert tls.Certificate, until time.Time) tls.Certificate {
+	t.Helper()
+	tmpl := *cert.Leaf
+	tmpl.SerialNumber, tmpl.NotAfter = big.NewInt(9), until
+	der, err := x509.CreateCertificate(rand.Reader, &tmpl, &tmpl, cert.Leaf.PublicKey, cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: cert.PrivateKey, Leaf: leaf}
 }

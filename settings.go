@@ -126,10 +126,6 @@ func (s *settings) ticketService() string {
 	return string(service)
 }
 
-// ownByCallback reports whether it takes GetCertificate to know which of several servers
-// with the same ticket keys this one is.
-func (s *settings) ownByCallback() bool { return s.keysShared && s.GetCertificate != nil }
-
 // checkRole refuses what belongs to the other role.
 func (s *settings) checkRole() error {
 	switch {

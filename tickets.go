@@ -86,7 +86,9 @@ func (k SealingKey) LogValue() slog.Value { return slog.StringValue(redactedSeal
 // talked to first, whatever keys they have themselves. Config.Service and the name that
 // the client asks for tell services apart that share keys all the same. Configs of
 // GetConfig without TicketKeys have those of the Listener, and are told apart by the keys
-// that they show: where GetCertificate chooses these, it is asked at a resumption, too.
+// that they show. Where GetCertificate is set, a session is resumed only by a server that
+// would show the same key, whoever has the TicketKeys: GetCertificate is asked at a
+// resumption, too.
 type TicketKeys interface {
 	// Keys returns the present keys: new tickets are sealed under the first, and
 	// all open old ones. It is called for each handshake, by many at the same time,

@@ -270,6 +270,16 @@ func (m *Machine) selectCredential(s *selection, hello *wire.ClientHello) error 
 	return err
 }
 
+// WouldShow returns the credential that a server shows, in a full handshake, to the client
+// of hello. It is for those who judge a session: see Config.JudgePSK.
+func (m *Machine) WouldShow(hello *wire.ClientHello) (*credential.Credential, error) {
+	var s selection
+	if err := m.selectCredential(&s, hello); err != nil {
+		return nil, err
+	}
+	return s.credential, nil
+}
+
 // commonTypes are those of ours that the peer listed, or X.509 where it sent no
 // list.
 func commonTypes(ours []credential.Type, theirs []uint8, listed bool) []credential.Type {
