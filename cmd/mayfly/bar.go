@@ -7,7 +7,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -27,7 +26,7 @@ func newBar(stderr io.Writer) *bar { return &bar{stderr: stderr} }
 
 // begin shows the bar, of so many bytes; 0: it is not known how many come.
 func (b *bar) begin(_, bytes int64) {
-	f, ok := b.stderr.(*os.File)
+	f, ok := file(b.stderr)
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return
 	}

@@ -36,13 +36,16 @@ const (
 )
 
 func main() {
+	surviveBrokenPipe()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
 // run is main with its surroundings as arguments.
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, messages io.Writer) int {
+	stderr := newLineWriter(messages)
+	defer stderr.flush()
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)

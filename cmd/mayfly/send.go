@@ -157,6 +157,8 @@ accepted are turned away. After one whole transfer it ends, unless --keep is giv
 				return err
 			}
 			defer ln.Close()
+			stdout := newLineWriter(cmd.OutOrStdout()) // its reader must not block a sender
+			defer stdout.flush()
 			for {
 				conn, err := ln.AcceptConn()
 				if err != nil {
@@ -169,7 +171,7 @@ accepted are turned away. After one whole transfer it ends, unless --keep is giv
 				case err != nil:
 					fmt.Fprintf(cmd.ErrOrStderr(), "%v has not sent all: %s; waiting for more\n", conn.RemoteAddr(), sentence(err))
 				default:
-					fmt.Fprintln(cmd.OutOrStdout(), summary("received", total))
+					fmt.Fprintln(stdout, summary("received", total))
 					if !keep {
 						return nil
 					}

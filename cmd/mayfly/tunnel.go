@@ -5,6 +5,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,9 @@ file that cannot be used is reported, and what was read before stays in use. TER
 stops accepting, waits for connections up to --drain, and cuts the rest; a second one
 cuts at once. USR2 starts the program again and hands it the listener and the live
 connections: for a new version, or new settings.
+
+The log goes to standard error. A connection never waits for its reader: what a slow
+reader does not take is dropped and counted, and a log without a reader ends nothing.
 
 Exit codes: 0 all connections had ended by themselves, or were handed on; 1 some were
 cut, or an address cannot be listened on; 2 the command line, the configuration or a key
@@ -144,20 +148,30 @@ func (o *tunnelOptions) otherFlag() string {
 	return "server"
 }
 
-// logger writes to standard error.
+// logger writes to standard error. It never blocks: see lineWriter.
 func (o *tunnelOptions) logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(o.logLevel)); err != nil {
 		return nil, fmt.Errorf("--log-level is debug, info, warn or error, not %q", o.logLevel)
 	}
-	options := &slog.HandlerOptions{Level: level}
-	switch o.logFormat {
-	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+	handler := func(w io.Writer) slog.Handler {
+		options := &slog.HandlerOptions{Level: level}
+		if o.logFormat == "json" {
+			return slog.NewJSONHandler(w, options)
+		}
+		return slog.NewTextHandler(w, options)
 	}
-	return nil, fmt.Errorf("--log-format is text or json, not %q", o.logFormat)
+	if o.logFormat != "text" && o.logFormat != "json" {
+		return nil, fmt.Errorf("--log-format is text or json, not %q", o.logFormat)
+	}
+	if l, ok := w.(*lineWriter); ok {
+		l.setNotice(func(dropped uint64) []byte {
+			var line bytes.Buffer
+			slog.New(handler(&line)).Error("log lines were dropped: their reader is too slow", "dropped", dropped)
+			return line.Bytes()
+		})
+	}
+	return slog.New(handler(w)), nil
 }
 
 // nameable refuses a server whose certificate could not be checked, as it has no name.

@@ -16,6 +16,9 @@ import (
 // There is neither reload by a signal nor hand-over here.
 var tunnelSignals []os.Signal
 
+// pipeSignals are those of a pipe that has lost its reader: there are none here.
+var pipeSignals []os.Signal
+
 func isReload(os.Signal) bool   { return false }
 func isHandOver(os.Signal) bool { return false }
 

@@ -24,6 +24,9 @@ import (
 // tunnelSignals are those that a tunnel heeds besides those that end it.
 var tunnelSignals = []os.Signal{syscall.SIGHUP, syscall.SIGUSR2}
 
+// pipeSignals are those of a pipe that has lost its reader.
+var pipeSignals = []os.Signal{syscall.SIGPIPE}
+
 func isReload(s os.Signal) bool   { return s == syscall.SIGHUP }
 func isHandOver(s os.Signal) bool { return s == syscall.SIGUSR2 }
 
