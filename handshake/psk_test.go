@@ -91,7 +91,13 @@ func (s *safe) checkGiven(t *testing.T) {
 func early(p *PSK) { p.MaxEarlyData, p.Kind = 1000, schedule.ResumptionBinder }
 
 func sendEarly(c *Config) { c.EarlyData = true }
-func takeEarly(c *Config) { c.AcceptEarlyData = func(*PSK) bool { return true } }
+
+// takeEarly accepts early data, with the suite of the pre-shared key first on every
+// processor.
+func takeEarly(c *Config) {
+	c.Suites = suite.All()
+	c.AcceptEarlyData = func(*PSK) bool { return true }
+}
 
 func TestPSK(t *testing.T) {
 	t.Parallel()
