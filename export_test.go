@@ -69,15 +69,3 @@ func FailWriting(c *Conn, err error) {
 	defer c.unlockOut()
 	c.wipeOut(err)
 }
-
-// AskHelpers has a connection's next large jobs done by more than one core, as if that
-// had been faster.
-func AskHelpers(c *Conn) {
-	c.in.mu.Lock()
-	defer c.in.mu.Unlock()
-	c.out.mu.Lock()
-	defer c.unlockOut()
-	for _, w := range []*crew{crewOf(&c.in.crew), crewOf(&c.out.crew)} {
-		w.plain, w.pause, w.turn, w.alone, w.together = 0, 0, trial, spell{jobs: 2, spent: time.Hour}, spell{}
-	}
-}

@@ -7,6 +7,7 @@ package mayfly
 import (
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 
 	"github.com/mayfly-tls/mayfly/record"
@@ -21,7 +22,6 @@ type inbox struct {
 	r, w int     // what of buf is not yet opened
 	bulk bool    // the transport has more than readChunk at a time
 	poor bool    // the peer has proved nothing yet: no more is held for it than one record takes
-	crew *crew   // for what is opened by more than one core; nil: nothing was so large yet
 }
 
 // The buffers that are read into: the small ones for handshakes, the large ones for bulk
@@ -31,7 +31,7 @@ var (
 	recordBuffers = sync.Pool{New: func() any { b := make([]byte, recordChunk); return &b }}
 	readBuffers   = sync.Pool{New: func() any { b := make([]byte, readChunk); return &b }}
 	bulkBuffers   = sync.Pool{New: func() any { b := make([]byte, bulkChunk); return &b }}
-	hugeBuffers   = sync.Pool{New: func() any { b := make([]byte, crewChunk); return &b }}
+	hugeBuffers   = sync.Pool{New: func() any { b := make([]byte, parallelChunk); return &b }}
 	waitBuffers   = sync.Pool{New: func() any { b := make([]byte, waitChunk); return &b }}
 )
 
@@ -90,19 +90,18 @@ func (in *inbox) ready() bool {
 	return whole || err != nil
 }
 
-// large appends to records those that come next, as long as they are large and whole.
-// They stay where they are.
-func (in *inbox) large(records [][]byte) [][]byte {
-	ahead := (*in.buf)[in.r:in.w]
-	for len(records) < cap(records) {
-		n, whole, err := firstOf(ahead)
-		if !whole || err != nil || n < minPiece {
+// whole appends to records those that come next, as far as records has room and they are
+// whole and not small, and returns their total length. They stay in the buffer.
+func (in *inbox) whole(records [][]byte) (_ [][]byte, size int) {
+	for ahead := (*in.buf)[in.r:in.w]; len(records) < cap(records); {
+		n, whole, err := firstOf(ahead[size:])
+		if !whole || err != nil || n*cap(records) < minParallel {
 			break
 		}
-		records = append(records, ahead[:n:n])
-		ahead = ahead[n:]
+		records = append(records, ahead[size:size+n:size+n])
+		size += n
 	}
-	return records
+	return records, size
 }
 
 // fetch returns the next whole record, a part of the buffer.
@@ -150,10 +149,10 @@ func (in *inbox) chunk() int {
 		return helloChunk
 	case !in.bulk:
 		return readChunk
-	case !in.crew.ready():
+	case runtime.GOMAXPROCS(0) == 1:
 		return bulkChunk
 	}
-	return crewChunk
+	return parallelChunk
 }
 
 // makeRoom moves what is there to the start of the buffer, or of another.

@@ -117,25 +117,15 @@ const (
 	readChunk = 64 << 10
 	bulkChunk = 128 << 10
 
-	// crewChunk is how much is sealed at once, and asked of the transport, where more
-	// than one core may work at it.
-	crewChunk = 512 << 10
+	// parallelChunk is how much is sealed at once, and asked of the transport, where
+	// several cores share the work.
+	parallelChunk = 512 << 10
 
-	// minPieces is how many records a job for more than one core has at least, and
-	// minPiece how large they are.
-	minPieces = 4
-	minPiece  = 4 << 10
+	// minParallel is the least data that several cores seal or open: with less, starting
+	// the workers takes as long as what they save.
+	minParallel = 192 << 10
 
-	// minPause and maxPause are how many jobs are done by one core before it is tried
-	// whether more are faster, trial how many by one and by more then, and maxTurn how
-	// many before that is tried again. Of the time between two jobs, so many times that
-	// of a job counts: more of it is waiting.
-	minPause   = 4 * trial
-	maxPause   = 1024
-	trial      = 4
-	maxTurn    = 64 * trial
-	maxBetween = 4
-
-	// maxLinger is how long a helper stays when there is nothing to do.
-	maxLinger = 50 * time.Microsecond
+	// maxJoinSpins is how often the caller looks whether the last worker is done before it
+	// sleeps: for as long as a ChaCha20-Poly1305 record takes, at the most.
+	maxJoinSpins = 500
 )

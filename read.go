@@ -99,7 +99,7 @@ func (c *Conn) open(p []byte) (n int, err error) {
 			return n, nil
 		default:
 			var k int
-			k, err = c.openMany(p[n:])
+			k, err = c.openParallel(p[n:])
 			if n += k; k == 0 && err == nil && c.in.ready() {
 				err = c.nextRecord(p[n:])
 			}

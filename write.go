@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,7 +30,6 @@ type writeHalf struct {
 	pending []byte // sealed, and not yet taken by the transport
 	owing   bool   // some of pending is data of the caller's
 	rekey   rekeyState
-	crew    *crew // nil: nothing was so large yet
 
 	told   *KeyInfo // the present keys, where a Trace was told of them
 	counts counts   // of application data
@@ -42,9 +42,9 @@ type writeHalf struct {
 
 // The buffers into which records are sealed: for one record, and for a chunk.
 var (
-	smallBuffers = sync.Pool{New: func() any { b := make([]byte, 0, record.MaxCiphertext+2*record.HeaderLen+64); return &b }}
-	largeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, writeChunk+writeChunk/32); return &b }}
-	crewBuffers  = sync.Pool{New: func() any { b := make([]byte, 0, crewChunk+crewChunk/32); return &b }}
+	smallBuffers    = sync.Pool{New: func() any { b := make([]byte, 0, record.MaxCiphertext+2*record.HeaderLen+64); return &b }}
+	largeBuffers    = sync.Pool{New: func() any { b := make([]byte, 0, writeChunk+writeChunk/32); return &b }}
+	parallelBuffers = sync.Pool{New: func() any { b := make([]byte, 0, parallelChunk+parallelChunk/32); return &b }}
 )
 
 // Write seals p and writes it to the transport. n counts the bytes that were
@@ -93,8 +93,8 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 
 // chunk is how much of what is left to write is sealed at once. c.out.mu is held.
 func (out *writeHalf) chunk(left int) int {
-	if left > writeChunk && out.crew.ready() {
-		return out.rekey.chunk(crewChunk)
+	if left > writeChunk && runtime.GOMAXPROCS(0) > 1 {
+		return out.rekey.chunk(parallelChunk)
 	}
 	return out.rekey.chunk(writeChunk)
 }
@@ -123,7 +123,7 @@ func (c *Conn) writeChunk(p []byte, n *int) error {
 	case len(p) <= record.MaxPlaintext:
 		pool = &smallBuffers
 	case len(p) > writeChunk:
-		pool = &crewBuffers
+		pool = &parallelBuffers
 	}
 	buf := pool.Get().(*[]byte)
 	defer func() { pool.Put(buf) }()

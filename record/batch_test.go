@@ -14,8 +14,8 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/suite"
 )
 
-// together does n pieces, each on a goroutine of its own.
-func together(n int, do func(i int)) {
+// runConcurrently runs n pieces, each on a goroutine of its own.
+func runConcurrently(n int, do func(i int)) {
 	var all sync.WaitGroup
 	for i := range n {
 		all.Go(func() { do(i) })
@@ -23,12 +23,12 @@ func together(n int, do func(i int)) {
 	all.Wait()
 }
 
-// TestPieces seals in pieces and opens in pieces: the records are those of Seal, and
-// what is opened is what Open would have opened.
-func TestPieces(t *testing.T) {
+// TestBatches seals and opens in pieces: the records are those of Seal, and their content
+// is what Open returns.
+func TestBatches(t *testing.T) {
 	t.Parallel()
-	var sealing Sealing
-	var opening Opening
+	var sealing SealBatch
+	var opening OpenBatch
 	for _, id := range suite.All() {
 		for _, limit := range []int{64, 5000, MaxPlaintext + 1} {
 			for _, n := range []int{1, 63, 64, 5000, MaxPlaintext, MaxPlaintext + 1, 300_001} {
@@ -45,24 +45,24 @@ func TestPieces(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				pieces, got, err := sealer.Divide(&sealing, before, Handshake, content)
+				pieces, got, err := sealer.Split(&sealing, before, Handshake, content)
 				if err != nil || pieces != sealer.RecordsFor(n) {
 					t.Fatal(pieces, err)
 				}
-				together(pieces, sealing.Do)
+				runConcurrently(pieces, sealing.Run)
 				sealing.Close()
 				if !bytes.Equal(got, want) || sealer.seq != other.seq {
 					t.Fatalf("%v, limit %d, %d bytes: in pieces it is not what Seal makes", id, limit, n)
 				}
 				records := split(t, got[len(before):])
 				plain := make([]byte, n)
-				if k := opener.Foresee(&opening, plain, records); k != pieces {
+				if k := opener.OpenAhead(&opening, plain, records); k != pieces {
 					t.Fatalf("%d pieces, want %d", k, pieces)
 				}
-				together(pieces, func(i int) { opening.Do(i, make([]byte, MaxCiphertext)) })
+				runConcurrently(pieces, func(i int) { opening.Run(i, make([]byte, MaxCiphertext)) })
 				at := 0
 				for i := range pieces {
-					typ, c, ok, err := opener.Turn(&opening, i)
+					typ, c, ok, err := opener.Commit(&opening, i)
 					if typ != Handshake || !ok || err != nil || &c[0] != &plain[at] {
 						t.Fatal(typ, ok, err)
 					}
@@ -87,10 +87,10 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// TestDivideRefuses shows what is not sealed in pieces, and that it costs no number.
-func TestDivideRefuses(t *testing.T) {
+// TestSplitRefusal shows what is not sealed in pieces, and that it uses no sequence number.
+func TestSplitRefusal(t *testing.T) {
 	t.Parallel()
-	var w Sealing
+	var w SealBatch
 	fresh := NewSealer()
 	padded, _ := pair(t, suite.AES128GCM)
 	padded.SetPadding(func(int) int { return 1 })
@@ -107,17 +107,17 @@ func TestDivideRefuses(t *testing.T) {
 		{limited, ApplicationData, ErrLimit}, {gone, ApplicationData, errGone}, {limited, Alert, errContent},
 	} {
 		seq := test.sealer.seq
-		n, b, err := test.sealer.Divide(&w, nil, test.t, make([]byte, 2*MaxPlaintext))
+		n, b, err := test.sealer.Split(&w, nil, test.t, make([]byte, 2*MaxPlaintext))
 		if n != 0 || b != nil || !errors.Is(err, test.want) || test.sealer.seq != seq {
 			t.Errorf("%d pieces, %d bytes, %v, want %v", n, len(b), err, test.want)
 		}
 	}
 }
 
-// TestForesee shows what is opened ahead of its turn, and what of it counts.
-func TestForesee(t *testing.T) {
+// TestOpenAhead shows what is opened ahead of its turn, and what of it can be committed.
+func TestOpenAhead(t *testing.T) {
 	t.Parallel()
-	var w Opening
+	var w OpenBatch
 	content := bytes.Repeat([]byte("0123456789"), 10)
 	seal := func(sealer *Sealer) []byte {
 		b, err := sealer.Seal(nil, ApplicationData, content)
@@ -130,8 +130,8 @@ func TestForesee(t *testing.T) {
 		sealer, opener := pair(t, suite.ChaCha20Poly1305)
 		records := [][]byte{seal(sealer), seal(sealer), seal(sealer), seal(sealer)}
 		change(records)
-		n := opener.Foresee(&w, dst, records)
-		together(n, func(i int) { w.Do(i, make([]byte, MaxCiphertext)) })
+		n := opener.OpenAhead(&w, dst, records)
+		runConcurrently(n, func(i int) { w.Run(i, make([]byte, MaxCiphertext)) })
 		return opener, n
 	}
 	for want, change := range map[int]func(records [][]byte){
@@ -152,11 +152,11 @@ func TestForesee(t *testing.T) {
 	// What does not open is an error when its turn has come, and none of it is left.
 	dst := make([]byte, 400)
 	opener, _ := start(dst, func(r [][]byte) { r[1][50] ^= 1 })
-	if _, _, ok, err := opener.Turn(&w, 0); !ok || err != nil {
+	if _, _, ok, err := opener.Commit(&w, 0); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	for range 2 {
-		if typ, c, ok, err := opener.Turn(&w, 1); !ok || alert.Of(err) != alert.BadRecordMAC || typ != 0 || c != nil || opener.seq != 1 {
+		if typ, c, ok, err := opener.Commit(&w, 1); !ok || alert.Of(err) != alert.BadRecordMAC || typ != 0 || c != nil || opener.seq != 1 {
 			t.Fatal(typ, ok, err)
 		}
 	}
@@ -173,7 +173,7 @@ func TestForesee(t *testing.T) {
 	} {
 		opener, _ := start(dst, func([][]byte) {})
 		change(opener)
-		if _, _, ok, err := opener.Turn(&w, 0); ok || err != nil {
+		if _, _, ok, err := opener.Commit(&w, 0); ok || err != nil {
 			t.Errorf("%s: %v, %v", name, ok, err)
 		}
 		w.Close(0)
