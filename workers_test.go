@@ -17,7 +17,7 @@ import (
 // are pieces, do each piece once, and that no worker is within the job afterwards.
 func TestRunParallel(t *testing.T) {
 	t.Parallel()
-	for _, n := range []int{1, 2, 20, 20, 20} {
+	for n := 1; n <= 30; n++ {
 		want := min(runtime.GOMAXPROCS(0), n)
 		var mu sync.Mutex
 		var done []int
@@ -35,6 +35,9 @@ func TestRunParallel(t *testing.T) {
 				mu.Lock()
 				done = append(done, i)
 				mu.Unlock()
+				for range i * 100 { // the last piece takes longest, often a worker's
+					runtime.Gosched()
+				}
 			}
 			mu.Lock()
 			inside--
