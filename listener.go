@@ -404,14 +404,15 @@ var errRevoked error = alert.Wrap(alert.AccessDenied, "the peer was revoked duri
 
 // drop takes a candidate off the list. l.mu is held.
 func (l *Listener) drop(p *candidate) bool {
-	for i, q := range l.pending {
-		if q == p {
-			l.pending = append(l.pending[:i], l.pending[i+1:]...)
-			l.leave(p.host)
-			return true
-		}
+	i := slices.Index(l.pending, p)
+	if i < 0 {
+		return false
 	}
-	return false
+	// slices.Delete clears what is behind the new length, which would keep a Conn alive
+	// that the program has dropped.
+	l.pending = slices.Delete(l.pending, i, i+1)
+	l.leave(p.host)
+	return true
 }
 
 // leave counts one less of a host. l.mu is held.

@@ -177,6 +177,75 @@ func dropped(t *testing.T, a, b net.Conn, id *Identity) (*parts, <-chan struct{}
 	return h, over
 }
 
+// TestAcceptedConnsAreWipedWhenDropped drops connections of a Listener whose handshakes
+// ran side by side, while the Listener waits for others.
+func TestAcceptedConnsAreWipedWhenDropped(t *testing.T) {
+	id, err := GenerateIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := Listen("tcp", "127.0.0.1:0", &Config{Identity: id, Peers: NoClientAuth()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	over := acceptAndDrop(t, ln, id, 24)
+	for i := range over {
+		for n := 0; ; n++ {
+			runtime.GC()
+			select {
+			case <-over[i].over.ch:
+			case <-time.After(10 * time.Millisecond):
+				if n < 500 {
+					continue
+				}
+				t.Errorf("connection %d of %d was never wiped", i+1, len(over))
+				return
+			}
+			break
+		}
+		if !wiped(over[i]) {
+			t.Errorf("keys of connection %d are left", i+1)
+		}
+	}
+}
+
+// acceptAndDrop accepts n connections, keeps nothing of them but their parts, and returns
+// while the Listener's goroutine waits for the next connection.
+func acceptAndDrop(t *testing.T, ln *Listener, id *Identity, n int) []*parts {
+	t.Helper()
+	pin := id.Pin().String()
+	dialed := make(chan error, n)
+	for range n {
+		go func() {
+			raw, err := net.Dial("tcp", ln.Addr().String())
+			if err == nil {
+				t.Cleanup(func() { _ = raw.Close() })
+				err = Client(raw, &Config{Peers: Pins(pin)}).Handshake()
+			}
+			dialed <- err
+		}()
+	}
+	var held []*parts
+	for range n {
+		c, err := ln.AcceptConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if wiped(c.parts) {
+			t.Fatal("there is nothing to wipe: the test shows nothing")
+		}
+		held = append(held, c.parts)
+		runtime.KeepAlive(c)
+	}
+	for range n {
+		if err := <-dialed; err != nil {
+			t.Fatal(err)
+		}
+	}
+	return held
+}
+
 // TestIdleHoldsLittle shows what a connection that waits has given up.
 func TestIdleHoldsLittle(t *testing.T) {
 	victim, hostile := hostilePair(t)
