@@ -32,7 +32,8 @@ A connection ends by halves as it would without a tunnel; what fails, fails on t
 side too (a reset), so that nobody takes a part for the whole.
 
 Signals: HUP reads keys, pins and certificates again, as does a change of their files; a
-file that cannot be used is reported, and what was read before stays in use. TERM or INT
+file that cannot be used is reported, and what was read before stays in use. A reload cuts the
+open connections of peers that are no longer accepted, unless --keep-revoked is given. TERM or INT
 stops accepting, waits for connections up to --drain, and cuts the rest; a second one
 cuts at once. USR2 starts the program again and hands it the listener and the live
 connections: for a new version, or new settings.
@@ -95,6 +96,8 @@ type tunnelOptions struct {
 	dialTimeout    time.Duration
 	drain, watch   time.Duration
 	maxConnections int
+	keepRevoked    bool
+	cutExpired     bool
 
 	configFile          string
 	pinsFromFile        bool // --peer is not on the command line
@@ -112,6 +115,8 @@ func (o *tunnelOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.dialTimeout, "dial-timeout", 10*time.Second, "how long reaching the other side may take")
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long to wait for connections before ending")
 	f.DurationVar(&o.watch, "watch", 5*time.Second, "how often to look whether a key, certificate or list has changed (0: at SIGHUP alone)")
+	f.BoolVar(&o.keepRevoked, "keep-revoked", false, "let the open connections of a peer go on when a reload no longer accepts it")
+	f.BoolVar(&o.cutExpired, "cut-expired", false, "cut the open connections of a peer whose certificate has expired: looked at every --watch, and at SIGHUP")
 	f.StringVar(&o.admin, "admin", "", "serve /metrics, /healthz and /readyz over HTTP on this `address`, unencrypted and to anybody")
 	f.StringVar(&o.logFormat, "log-format", "text", "the `format` of the log: text or json")
 	f.StringVar(&o.logLevel, "log-level", "info", "the least `level` of what is logged: debug, info, warn or error")
@@ -123,6 +128,8 @@ func (o *tunnelOptions) check() error {
 	switch {
 	case o.listen == "":
 		return errors.New("say where to listen: --listen ADDR")
+	case o.keepRevoked && o.cutExpired:
+		return errors.New("--keep-revoked and --cut-expired contradict each other: give one of them")
 	case o.other == "":
 		return fmt.Errorf("say what to dial: --%s ADDR", o.otherFlag())
 	}
@@ -187,7 +194,8 @@ func nameable(c *mayfly.Config, server tunnel.Address) error {
 func (o *tunnelOptions) engine(ln net.Listener, security func() *mayfly.Config, log *slog.Logger) (*tunnel.Tunnel, error) {
 	other, err := tunnel.ParseAddress(o.other)
 	config := tunnel.Config{
-		Security: security, Idle: o.idle, DialTimeout: o.dialTimeout, MaxConnections: o.maxConnections, Log: log,
+		Security: security, Idle: o.idle, DialTimeout: o.dialTimeout, MaxConnections: o.maxConnections,
+		CutExpired: o.cutExpired, Log: log,
 	}
 	switch {
 	case err != nil:

@@ -62,8 +62,9 @@ func (a *admin) metrics(w http.ResponseWriter, _ *http.Request) {
 	}{
 		{"connections_accepted_total", s.Accepted},
 		{`connections_ended_total{how="orderly"}`, s.Ended},
-		{`connections_ended_total{how="cut"}`, s.Cut - s.Idle},
+		{`connections_ended_total{how="cut"}`, s.Cut - s.Idle - s.Revoked},
 		{`connections_ended_total{how="idle"}`, s.Idle},
+		{`connections_ended_total{how="revoked"}`, s.Revoked},
 		{"connections_over_limit_total", s.Crowded},
 		{"connections_unreachable_total", s.Unreachable},
 		{`connections_handed_over_total{to="another process"}`, s.HandedOn},

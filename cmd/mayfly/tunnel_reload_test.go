@@ -67,8 +67,8 @@ func TestTunnelReload(t *testing.T) {
 	}
 }
 
-// TestTunnelPeersReload takes a client off the server's list: its next connection is
-// refused, the one that is there goes on. The list is a file of --peers, then the pins of
+// TestTunnelPeersReload takes a client off the server's list: its open connection is cut,
+// and its next one is refused. A list that cannot be read cuts nothing. The list is a file of --peers, then the pins of
 // a configuration file, which names the other settings, too.
 func TestTunnelPeersReload(t *testing.T) {
 	t.Parallel()
@@ -110,11 +110,12 @@ func TestTunnelPeersReload(t *testing.T) {
 			if entry := server.await("handshake failed"); !strings.Contains(fmt.Sprint(entry["error"]), clientPin) {
 				t.Errorf("the log says %v", entry)
 			}
-			echoes(t, there)
+			expectCut(t, there)
 			write(c.accepted)
 			server.signal(syscall.SIGHUP)
 			server.await("reloaded")
 			expectEcho(t, client.addr)
+			there = dialEcho(t, client.addr)
 			write("junk\n")
 			server.signal(syscall.SIGHUP)
 			server.await("reload: the list of p") // of peers, or of pins

@@ -110,6 +110,9 @@ func (r *runner) listen(h *heritage) error {
 func (r *runner) serve(h *heritage, signals <-chan os.Signal) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if !r.o.keepRevoked {
+		r.security.cutRevoked, r.security.cutExpired = r.tunnel.Recheck, r.o.cutExpired
+	}
 	go r.security.watch(ctx, r.o.watch)
 	if r.admin != nil {
 		go r.admin.serve()

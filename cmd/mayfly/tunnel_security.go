@@ -35,6 +35,9 @@ type security struct {
 	reloads atomic.Uint64 // in which all could be read
 	kept    atomic.Uint64 // in which something stayed as it was
 
+	cutRevoked func() int // cuts the connections of peers that are no longer accepted; nil: they go on
+	cutExpired bool       // whether time alone makes cutRevoked cut
+
 	mu                  sync.Mutex
 	pinned, file, roots mayfly.Peers
 	stamps              map[string]os.FileInfo
@@ -103,8 +106,11 @@ func (s *security) watch(ctx context.Context, every time.Duration) {
 	for {
 		select {
 		case <-ticker.C:
-			if s.changed() {
+			switch {
+			case s.changed():
 				s.reload()
+			case s.cutExpired:
+				s.revoke()
 			}
 		case <-ctx.Done():
 			return
@@ -135,8 +141,10 @@ func (s *security) changed() bool {
 	return changed
 }
 
-// reload reads everything again. What cannot be read stays as it was.
+// reload reads everything again. What cannot be read stays as it was. Then it cuts the
+// connections of peers that are no longer accepted.
 func (s *security) reload() {
+	defer s.revoke()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	failed := false
@@ -183,6 +191,16 @@ func (s *security) reload() {
 	}
 	s.reloads.Add(1)
 	s.log.Info("reloaded", "self", self(next))
+}
+
+// revoke cuts the connections of peers that are no longer accepted.
+func (s *security) revoke() {
+	if s.cutRevoked == nil {
+		return
+	}
+	if cut := s.cutRevoked(); cut > 0 {
+		s.log.Warn("connections were cut: their peers are no longer accepted", "cut", cut)
+	}
 }
 
 // look reads the file of --peers as it is now.

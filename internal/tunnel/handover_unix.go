@@ -234,10 +234,7 @@ func (t *Tunnel) attach(r *mayfly.Receiver, state *pairState, files []*os.File) 
 	p.up.restore(state.Up)
 	p.down.restore(state.Down)
 	t.counts.takenOver.Add(1)
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.pairs[p] = struct{}{}
-	t.changed()
+	t.add(p)
 	return p
 }
 

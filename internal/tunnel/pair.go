@@ -169,16 +169,18 @@ func (p *pair) watch(idle time.Duration) {
 }
 
 // cut ends both connections so that neither peer takes it for an end of the data. Where
-// the secure one ended by an alert, that has been sent or received.
-func (p *pair) cut(err error) {
+// the secure one ended by an alert, that has been sent or received. It reports false for
+// a pair that was cut before.
+func (p *pair) cut(err error) (first bool) {
 	if !p.cause.CompareAndSwap(nil, &err) {
-		return
+		return false
 	}
 	if _, alerted := errors.AsType[*mayfly.AlertError](err); !alerted {
 		_ = p.secure.NetConn().Close()
 	}
 	_ = p.secure.Close()
 	reset(p.plain)
+	return true
 }
 
 // reset closes a plain connection so that its peer sees a failure, where its kind can say

@@ -22,8 +22,9 @@ type Stats struct {
 
 	Accepted    uint64 // that came in, and found a place
 	Ended       uint64 // of those, which ended orderly, both halves by themselves
-	Cut         uint64 // that a failure or a limit has ended; Idle among them
+	Cut         uint64 // that a failure or a limit has ended; Idle and Revoked among them
 	Idle        uint64
+	Revoked     uint64 // cut by Recheck
 	Crowded     uint64 // closed at once, because as many as are allowed were there
 	Unreachable uint64 // targets, or servers, that did not answer
 	Refused     uint64 // handshakes in which one side did not accept the other
@@ -41,7 +42,7 @@ func (t *Tunnel) Stats() Stats {
 	defer t.mu.Unlock()
 	s := Stats{
 		Live:     t.opening + len(t.pairs),
-		Accepted: c.accepted.Load(), Ended: c.orderly.Load(), Cut: c.cut.Load(), Idle: c.idle.Load(),
+		Accepted: c.accepted.Load(), Ended: c.orderly.Load(), Cut: c.cut.Load(), Idle: c.idle.Load(), Revoked: c.revoked.Load(),
 		Crowded: c.crowded.Load(), Unreachable: c.unreachable.Load(),
 		Refused: c.refused.Load(), Failed: c.failed.Load(),
 		HandedOn: c.handedOn.Load(), TakenOver: c.takenOver.Load(),
@@ -55,8 +56,8 @@ func (t *Tunnel) Stats() Stats {
 }
 
 type counts struct {
-	accepted, orderly, cut, idle, crowded, unreachable, refused, failed, handedOn, takenOver atomic.Uint64
-	sent, received                                                                           atomic.Uint64 // of pairs that are no more
+	accepted, orderly, cut, idle, revoked, crowded, unreachable, refused, failed, handedOn, takenOver atomic.Uint64
+	sent, received                                                                                    atomic.Uint64 // of pairs that are no more
 }
 
 // ended counts a pair that has been forgotten.
@@ -74,6 +75,8 @@ func (c *counts) ended(p *pair, err error) {
 	switch {
 	case errors.Is(err, errIdle):
 		c.idle.Add(1)
+	case errors.Is(err, errRevoked):
+		c.revoked.Add(1)
 	case refusal(err):
 		c.refused.Add(1) // in TLS 1.3 a client learns of it when it reads
 	}

@@ -40,6 +40,10 @@ type Config struct {
 	// closed at once. Zero: no limit.
 	MaxConnections int
 
+	// CutExpired lets Recheck judge certificates by the present time. Without it, a
+	// certificate counts that was valid when its connection began.
+	CutExpired bool
+
 	// Log is told what happens. Nil: nobody is.
 	Log *slog.Logger
 }
@@ -75,6 +79,8 @@ type Tunnel struct {
 	change  chan struct{} // closed at each change of the above
 	closing bool          // Drain was called, or another process has taken over
 	moving  bool          // HandOver is under way
+
+	rechecked bool // Recheck was called: the Config may not be that of a handshake
 }
 
 // A front is where connections come in.
@@ -210,11 +216,11 @@ func (t *Tunnel) connect(in net.Conn) {
 	ctx, cancel := context.WithTimeout(t.ctx, t.config.DialTimeout)
 	p, err := t.reach(ctx, in)
 	cancel()
+	if err == nil {
+		t.add(p)
+	}
 	t.mu.Lock()
 	t.opening--
-	if err == nil {
-		t.pairs[p] = struct{}{}
-	}
 	t.changed()
 	t.mu.Unlock()
 	if err != nil {
