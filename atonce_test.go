@@ -106,7 +106,11 @@ var calls = map[string]func(ctx context.Context, e *end) bool{
 		_, _ = e.conn.ExportEarlyKeyingMaterial("EXPERIMENTAL x", nil, 8)
 		return true
 	},
-	"ConnectionState":   func(_ context.Context, e *end) bool { _ = e.conn.ConnectionState(); return true },
+	"ConnectionState": func(_ context.Context, e *end) bool { _ = e.conn.ConnectionState(); return true },
+	"CheckPeer": func(ctx context.Context, e *end) bool {
+		_ = e.conn.CheckPeer(ctx, &mayfly.Config{Peers: mayfly.NewPinSet(mayfly.Pin{})})
+		return true
+	},
 	"EarlyDataAccepted": func(_ context.Context, e *end) bool { _ = e.conn.EarlyDataAccepted(); return true },
 	"EarlyDataReason":   func(_ context.Context, e *end) bool { _ = e.conn.EarlyDataReason(); return true },
 	"TicketAgeSkew":     func(_ context.Context, e *end) bool { _ = e.conn.TicketAgeSkew(); return true },

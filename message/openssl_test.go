@@ -7,10 +7,12 @@ package message_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -203,14 +205,17 @@ func TestOpenSignedByOpenSSL(t *testing.T) {
 	w.certify("rsa", "rsa", "-pkeyopt", "rsa_keygen_bits:2048")
 	for signer, more := range map[string][]string{
 		"p256": nil, "p384": nil, "p384 SHA-512": {"-md", "sha512"}, "p256 keyid": {"-keyid"},
-		"rsa":         {"-keyopt", "rsa_padding_mode:pss"},
-		"rsa SHA-512": {"-keyopt", "rsa_padding_mode:pss", "-md", "sha512"},
+		"rsa":           {"-keyopt", "rsa_padding_mode:pss"},
+		"rsa SHA-512":   {"-keyopt", "rsa_padding_mode:pss", "-md", "sha512"},
+		"rsa PKCS1":     nil, // RSASSA-PKCS1-v1_5 is its default
+		"rsa PKCS1 384": {"-md", "sha384"},
+		"rsa PKCS1 512": {"-md", "sha512", "-keyid"},
 	} {
 		t.Run(signer, func(t *testing.T) {
 			name, _, _ := strings.Cut(signer, " ")
 			w := w.in(t)
 			streams := []string{"-stream", "-nodetach"}
-			if name == "rsa" {
+			if slices.Contains(more, "rsa_padding_mode:pss") {
 				streams = streams[1:] // OpenSSL 3.0 does not stream RSASSA-PSS
 			}
 			for _, stream := range streams {
@@ -233,6 +238,44 @@ func TestOpenSignedByOpenSSL(t *testing.T) {
 						t.Errorf("%d bytes, nobody asked for: %v", n, err)
 					}
 				}
+			}
+		})
+	}
+}
+
+// TestUnsupportedSignaturesOfOpenSSL opens what OpenSSL signs with algorithms that are too
+// weak or not supported. A valid signature is never called a wrong one.
+func TestUnsupportedSignaturesOfOpenSSL(t *testing.T) {
+	t.Parallel()
+	w := openssl(t)
+	k := key(t, w.get("p256.key"))
+	w.certify("rsa", "rsa", "-pkeyopt", "rsa_keygen_bits:2048")
+	w.certify("small", "rsa", "-pkeyopt", "rsa_keygen_bits:1024")
+	for name, args := range map[string][]string{
+		"RSA with SHA-1":                  {"rsa", "-md", "sha1"},
+		"RSA with SHA-224":                {"rsa", "-md", "sha224"},
+		"RSA with SHA-512/256":            {"rsa", "-md", "sha512-256"},
+		"RSA with SHA3-256":               {"rsa", "-md", "sha3-256"},
+		"RSASSA-PSS with SHA-1":           {"rsa", "-md", "sha1", "-keyopt", "rsa_padding_mode:pss"},
+		"RSASSA-PSS with a mask of SHA-1": {"rsa", "-keyopt", "rsa_padding_mode:pss", "-keyopt", "rsa_mgf1_md:sha1"},
+		"RSA of 1024 bits":                {"small"},
+		"ECDSA with SHA-1":                {"p256", "-md", "sha1"},
+		"ECDSA with SHA-224":              {"p256", "-md", "sha224"},
+		"no signed attributes":            {"rsa", "-noattr"},
+		"no certificate":                  {"rsa", "-nocerts"},
+		"two signers":                     {"rsa", "-signer", "p256.pem", "-inkey", "p256.key"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := w.in(t)
+			w.put("in", pattern(100))
+			out, err := w.try(append([]string{"cms", "-sign", "-binary", "-nodetach", "-in", "in", "-outform", "SMIME", "-signer", args[0] + ".pem", "-inkey", args[0] + ".key", "-out", "signed"}, args[1:]...)...)
+			if err != nil {
+				t.Skip("this OpenSSL does not make it: ", out)
+			}
+			w.run("cms", "-encrypt", "-binary", "-aes-256-gcm", "-in", "signed", "-outform", "SMIME", "-out", "out", "p256.pem")
+			_, err = open(w.get("out"), k, &message.OpenOptions{Accept: func(*message.Signature) error { return nil }})
+			if !errors.Is(err, message.ErrUnsupported) || errors.Is(err, message.ErrNotAuthentic) {
+				t.Errorf("%v; want ErrUnsupported", err)
 			}
 		})
 	}

@@ -12,12 +12,14 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
 	"io"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -175,4 +177,59 @@ func signedParts(t *testing.T, signed []byte) []bool {
 	mark(bytes.LastIndex(signed, attrs), len(attrs))
 	mark(bytes.LastIndex(signed, s.Signers[0].Signature), len(s.Signers[0].Signature))
 	return parts
+}
+
+// TestPKCS1v15Rules signs with RSASSA-PKCS1-v1_5, changes one thing, and names the error.
+func TestPKCS1v15Rules(t *testing.T) {
+	t.Parallel()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := selfSigned(t, key, 1, x509.KeyUsageDigitalSignature)
+	text := []byte("the content")
+	digest := sha256.Sum256(text)
+	attrs := cms.Attributes{ContentType: cms.OIDData, MessageDigest: digest[:], SigningTime: time.Unix(1e9, 0)}.Marshal()
+	sign := func(hash crypto.Hash, text []byte) []byte {
+		d := hash.New()
+		d.Write(text)
+		signature, err := rsa.SignPKCS1v15(rand.Reader, key, hash, d.Sum(nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signature
+	}
+	for name, v := range map[string]struct {
+		change func(*cms.Signer)
+		want   error
+	}{
+		"rsaEncryption":                    {func(*cms.Signer) {}, nil},
+		"rsaEncryption without parameters": {func(s *cms.Signer) { s.Scheme.Parameters = nil }, nil},
+		"sha256WithRSAEncryption":          {func(s *cms.Signer) { s.Scheme.ID = cms.OIDSHA256WithRSA }, nil},
+		"the scheme of another hash":       {func(s *cms.Signer) { s.Scheme.ID = cms.OIDSHA384WithRSA }, ErrUnsupported},
+		"parameters that are not NULL":     {func(s *cms.Signer) { s.Scheme.Parameters = []byte{4, 0} }, ErrUnsupported},
+		"a changed signature":              {func(s *cms.Signer) { s.Signature[100] ^= 1 }, ErrNotAuthentic},
+		"a signature with another hash":    {func(s *cms.Signer) { s.Signature = sign(crypto.SHA384, attrs) }, ErrNotAuthentic},
+		"a signature of something else":    {func(s *cms.Signer) { s.Signature = sign(crypto.SHA256, text) }, ErrNotAuthentic},
+		"a short signature":                {func(s *cms.Signer) { s.Signature = s.Signature[:255] }, ErrNotAuthentic},
+		"a signature of RSASSA-PSS": {func(s *cms.Signer) {
+			d := sha256.Sum256(attrs)
+			if s.Signature, err = rsa.SignPSS(rand.Reader, key, crypto.SHA256, d[:], nil); err != nil {
+				t.Fatal(err)
+			}
+		}, ErrNotAuthentic},
+	} {
+		signer := cms.Signer{
+			Recipient: certificateID(cert), Digest: cms.Algorithm{ID: cms.OIDSHA256}, Attrs: attrs,
+			Scheme:    cms.Algorithm{ID: cms.OIDRSAEncryption, Parameters: []byte{5, 0}},
+			Signature: sign(crypto.SHA256, attrs),
+		}
+		v.change(&signer)
+		s := &cms.Signed{Digests: []cms.Algorithm{{ID: cms.OIDSHA256}}, Certificates: [][]byte{cert.Raw}, Signers: []cms.Signer{signer}}
+		f := s.Frame(int64(len(text)))
+		got, err := verified(slices.Concat(f.Head, text, f.Tail))
+		if !errors.Is(err, v.want) || v.want == nil && !bytes.Equal(got, text) || v.want != nil && len(got) > 0 {
+			t.Errorf("%s: %q, %v; want %v", name, got, err, v.want)
+		}
+	}
 }

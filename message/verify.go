@@ -154,8 +154,12 @@ func verifySigner(signed *cms.Signed, digests map[crypto.Hash]hash.Hash) (*Signa
 	if digest == nil {
 		return nil, because(ErrUnsupported, "its signature is made with an unknown hash")
 	}
+	check := signatureCheck(s.Key, signer)
+	if check == nil {
+		return nil, because(ErrUnsupported, "its signature is made with an algorithm that is not supported")
+	}
 	if !attrs.ContentType.Equal(cms.OIDData) || subtle.ConstantTimeCompare(digest.Sum(nil), attrs.MessageDigest) != 1 ||
-		!verifyWith(s.Key, signer, signer.Attrs) {
+		!check(signer.Attrs, signer.Signature) {
 		return nil, because(ErrNotAuthentic, "its signature is wrong")
 	}
 	s.Time = attrs.SigningTime
@@ -195,37 +199,69 @@ func findSigner(signed *cms.Signed, signer *cms.Signer) (*Signature, error) {
 	return s, nil
 }
 
-// verifyWith verifies a signature of text with the algorithm that it names, which must
-// be one of the key's.
-func verifyWith(key crypto.PublicKey, s *cms.Signer, text []byte) bool {
-	digest := func(h crypto.Hash) []byte {
-		d := h.New()
+// signatureCheck returns the function that checks a signature with the algorithm that s
+// names. It returns nil for an algorithm that is not supported, or does not fit the key or
+// the hash.
+func signatureCheck(key crypto.PublicKey, s *cms.Signer) func(text, signature []byte) bool {
+	hash, id := hashByID(s.Digest.ID), s.Scheme.ID
+	if hash == 0 {
+		return nil
+	}
+	digest := func(text []byte) []byte {
+		d := hash.New()
 		d.Write(text)
 		return d.Sum(nil)
 	}
-	hash := hashByID(s.Digest.ID)
-	id := s.Scheme.ID
 	switch key := key.(type) {
 	case ed25519.PublicKey: // RFC 8419, Section 3.1
-		return id.Equal(cms.OIDEd25519) && s.Scheme.Parameters == nil && hash == crypto.SHA512 &&
-			ed25519.Verify(key, text, s.Signature)
+		if id.Equal(cms.OIDEd25519) && s.Scheme.Parameters == nil && hash == crypto.SHA512 {
+			return func(text, signature []byte) bool { return ed25519.Verify(key, text, signature) }
+		}
 	case *ecdsa.PublicKey: // RFC 5753, Section 2.1
 		want := map[crypto.Hash]asn1.ObjectIdentifier{
 			crypto.SHA256: cms.OIDECDSAWithSHA256, crypto.SHA384: cms.OIDECDSAWithSHA384, crypto.SHA512: cms.OIDECDSAWithSHA512,
 		}[hash]
-		return want != nil && id.Equal(want) && ecdsa.VerifyASN1(key, digest(hash), s.Signature)
-	case *rsa.PublicKey: // RFC 4056, Section 3
-		var p pssParams
-		rest, err := asn1.Unmarshal(s.Scheme.Parameters, &p)
-		if !id.Equal(cms.OIDRSASSAPSS) || err != nil || len(rest) > 0 || p.Trailer != 1 || p.Salt < 0 ||
-			hash == 0 || hashByID(p.Hash.Algorithm) != hash || !p.MGF.Algorithm.Equal(cms.OIDMGF1) {
-			return false
+		if id.Equal(want) {
+			return func(text, signature []byte) bool { return ecdsa.VerifyASN1(key, digest(text), signature) }
 		}
-		mgf, ok := cms.ParseAlgorithm(p.MGF.Parameters.FullBytes)
-		return ok && hashByID(mgf.ID) == hash &&
-			rsa.VerifyPSS(key, hash, digest(hash), s.Signature, &rsa.PSSOptions{SaltLength: p.Salt, Hash: hash}) == nil
+	case *rsa.PublicKey:
+		if isPKCS1v15(s, hash) {
+			return func(text, signature []byte) bool {
+				return rsa.VerifyPKCS1v15(key, hash, digest(text), signature) == nil
+			}
+		}
+		if salt, ok := pssSalt(s, hash); ok {
+			return func(text, signature []byte) bool {
+				return rsa.VerifyPSS(key, hash, digest(text), signature, &rsa.PSSOptions{SaltLength: salt, Hash: hash}) == nil
+			}
+		}
 	}
-	return false
+	return nil
+}
+
+// isPKCS1v15 reports whether s names RSASSA-PKCS1-v1_5 with hash: RFC 3370, Section 3.2,
+// and RFC 5754, Section 3.2. The parameters are NULL, or absent.
+func isPKCS1v15(s *cms.Signer, hash crypto.Hash) bool {
+	if p := s.Scheme.Parameters; p != nil && !bytes.Equal(p, asn1.NullBytes) {
+		return false
+	}
+	want := map[crypto.Hash]asn1.ObjectIdentifier{
+		crypto.SHA256: cms.OIDSHA256WithRSA, crypto.SHA384: cms.OIDSHA384WithRSA, crypto.SHA512: cms.OIDSHA512WithRSA,
+	}[hash]
+	return s.Scheme.ID.Equal(cms.OIDRSAEncryption) || s.Scheme.ID.Equal(want)
+}
+
+// pssSalt returns the length of the salt where s names RSASSA-PSS with hash, also as that
+// of the mask: RFC 4056, Section 3.
+func pssSalt(s *cms.Signer, hash crypto.Hash) (length int, ok bool) {
+	var p pssParams
+	rest, err := asn1.Unmarshal(s.Scheme.Parameters, &p)
+	if !s.Scheme.ID.Equal(cms.OIDRSASSAPSS) || err != nil || len(rest) > 0 || p.Trailer != 1 || p.Salt < 0 ||
+		hashByID(p.Hash.Algorithm) != hash || !p.MGF.Algorithm.Equal(cms.OIDMGF1) {
+		return 0, false
+	}
+	mgf, ok := cms.ParseAlgorithm(p.MGF.Parameters.FullBytes)
+	return p.Salt, ok && hashByID(mgf.ID) == hash
 }
 
 func hashByID(id asn1.ObjectIdentifier) crypto.Hash {

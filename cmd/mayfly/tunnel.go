@@ -32,11 +32,11 @@ A connection ends by halves as it would without a tunnel; what fails, fails on t
 side too (a reset), so that nobody takes a part for the whole.
 
 Signals: HUP reads keys, pins and certificates again, as does a change of their files; a
-file that cannot be used is reported, and what was read before stays in use. A reload cuts the
-open connections of peers that are no longer accepted, unless --keep-revoked is given. TERM or INT
-stops accepting, waits for connections up to --drain, and cuts the rest; a second one
-cuts at once. USR2 starts the program again and hands it the listener and the live
-connections: for a new version, or new settings.
+file that cannot be used is reported, and what was read before stays in use. A reload
+cuts the open connections of peers that are no longer accepted, unless --keep-revoked is
+given. TERM or INT stops accepting, waits for connections up to --drain, and cuts the
+rest; a second one cuts at once. USR2 starts the program again and hands it the listener
+and the live connections: for a new version, or new settings.
 
 The log goes to standard error. A connection never waits for its reader: what a slow
 reader does not take is dropped and counted, and a log without a reader ends nothing.
