@@ -72,7 +72,7 @@ func TestCookieOfAnother(t *testing.T) {
 		l.admit(near)
 	}
 	l.mu.Lock()
-	first, second := l.pending[1].conn.cookies, l.pending[2].conn.cookies
+	first, second := l.pending[1].cookies, l.pending[2].cookies
 	l.mu.Unlock()
 	cookie, err := first.Seal([]byte("state"))
 	if err != nil {

@@ -20,8 +20,7 @@ import (
 
 // The defaults of a Listener's limits.
 const (
-	defaultMaxHandshakes     = 1024
-	defaultMaxHandshakesHost = 128
+	defaultMaxHandshakes = 1024
 
 	// acceptRetry is how long to wait after the inner listener failed for a
 	// passing reason (too many open files, say), as net/http does at first.
@@ -48,7 +47,9 @@ func Listen(network, addr string, config *Config) (*Listener, error) {
 }
 
 // NewListener lays a Listener over inner, which it owns from then on, as Listen
-// does. The RemoteAddr methods of inner's connections must not block.
+// does. The methods of inner's connections may block, RemoteAddr for example until
+// a PROXY header has come: they delay only their own connection, and that for
+// Config.HandshakeTimeout at most. Close must unblock them.
 func NewListener(inner net.Listener, config *Config) (*Listener, error) {
 	s, err := config.settle(true, "")
 	if err != nil {
@@ -64,14 +65,19 @@ func NewListener(inner net.Listener, config *Config) (*Listener, error) {
 // The exported fields are limits. They may be set before the first Accept. All
 // methods may be called at the same time.
 type Listener struct {
-	// MaxHandshakes is how many connections may be in their handshake, or wait
-	// for Accept, at once. When so many are there, the oldest whose handshake
-	// is not done is closed for the sake of the next: honest handshakes take
-	// milliseconds, and strangers who dribble cannot keep them out. Zero: 1024.
+	// MaxHandshakes is how many connections may be in their handshake at once.
+	// When the limit is reached, the Listener closes the oldest of them to make
+	// room for the next: handshakes of ordinary clients take milliseconds, and
+	// slow attackers cannot keep them out. Connections whose handshake is done do
+	// not count. When as many as this wait for Accept, the Listener accepts no more
+	// from the inner listener until one is taken. Zero: 1024.
 	MaxHandshakes int
 
-	// MaxHandshakesPerHost is how many of these may come from one IPv4
-	// address or IPv6 /64; more are closed at once. Zero: 128. Negative: no limit.
+	// MaxHandshakesPerHost is how many connections from one IPv4 address or
+	// IPv6 /64 may be in their handshake at once. The Listener closes those above
+	// the limit at once. Connections whose handshake is done do not count. Zero or
+	// less: no limit, because all clients behind a load balancer or a NAT have the
+	// same address.
 	MaxHandshakesPerHost int
 
 	// CookieAbove, where it is set, is how many connections may be in their handshake
@@ -91,6 +97,7 @@ type Listener struct {
 	start    sync.Once
 	early    atomic.Bool // AcceptEarly was called
 	failures failureLog
+	telling  waiting       // calls of Trace.AcceptError for the inner listener
 	ring     *rotatingKeys // nil: the application has its own
 
 	mu      sync.Mutex
@@ -98,7 +105,7 @@ type Listener struct {
 	jars    uint64                                 // how many connections were to have a cookie
 	pending []*candidate                           // oldest first
 	ready   []*Conn                                // done or with early data, not yet accepted
-	hosts   map[string]int                         // candidates and ready by address
+	hosts   map[string]int                         // pending by address, where that is known
 	live    map[<-chan struct{}]weak.Pointer[Conn] // for CloseIf, by parts.over
 	wake    chan struct{}                          // closed at each change of the above
 	closed  bool                                   // Close was called
@@ -107,12 +114,27 @@ type Listener struct {
 
 // A candidate is a connection in its handshake.
 type candidate struct {
-	conn *Conn
-	host string
+	inner   net.Conn
+	cookies *cookieJar
+
+	// Guarded by the Listener's mu. Set once the address of the client is known,
+	// which may take long: see NewListener.
+	conn   *Conn // nil: not yet
+	remote net.Addr
+	host   string // empty: it does not count by address
 
 	// revoked are the judgements of CloseIf since the handshake began: its peer
 	// may have been accepted before its key was taken from the list.
 	revoked []func(Peer) bool
+}
+
+// closeWithin closes the connection: conn is the candidate's, as it was under mu.
+func (p *candidate) closeWithin(conn *Conn, wait time.Duration) {
+	if conn == nil {
+		_ = p.inner.Close()
+		return
+	}
+	_ = conn.closeWithin(wait)
 }
 
 func newListener(inner net.Listener, s *settings) *Listener {
@@ -167,7 +189,6 @@ func (l *Listener) accept(suits func(*Conn) bool) (*Conn, error) {
 		if i := slices.IndexFunc(l.ready, suits); i >= 0 && !l.closed {
 			c := l.ready[i]
 			l.ready = slices.Delete(l.ready, i, i+1)
-			l.leave(hostOf(c.RemoteAddr()))
 			l.changed()
 			l.mu.Unlock()
 			return c, nil
@@ -210,10 +231,12 @@ func (l *Listener) Close() error {
 	if l.ring != nil {
 		l.ring.wipe()
 	}
+	var closing sync.WaitGroup
 	for _, p := range pending {
-		ready = append(ready, p.conn)
+		closing.Go(func() { p.closeWithin(p.conn, closeTimeout) }) // which does not change any more
 	}
 	closeAll(ready, closeTimeout)
+	closing.Wait()
 	if errors.Is(err, net.ErrClosed) {
 		return nil // Shutdown was first
 	}
@@ -280,7 +303,8 @@ func (l *Listener) CloseIf(revoked func(Peer) bool) int {
 	return len(conns)
 }
 
-// serve accepts from the inner listener until that ends.
+// serve accepts from the inner listener until that ends. It calls no method of a
+// connection, and no function of the caller's: these may block.
 func (l *Listener) serve() {
 	for {
 		inner, err := l.inner.Accept()
@@ -308,7 +332,12 @@ func (l *Listener) passing(err error) bool {
 	if !ok || !ne.Temporary() {
 		return false
 	}
-	l.tellAcceptError(AcceptErrorInfo{Err: err})
+	if l.telling.begin(maxWaiting) {
+		go func() {
+			defer l.telling.end()
+			l.tellAcceptError(AcceptErrorInfo{Err: err})
+		}()
+	}
 	select {
 	case <-time.After(acceptRetry):
 		return true
@@ -317,15 +346,11 @@ func (l *Listener) passing(err error) bool {
 	}
 }
 
-// admit starts the handshake of one connection, within the limits.
+// admit starts the handshake of one connection, within MaxHandshakes.
 func (l *Listener) admit(inner net.Conn) {
-	host := hostOf(inner.RemoteAddr())
-	limit, perHost := l.MaxHandshakes, l.MaxHandshakesPerHost
+	limit := l.MaxHandshakes
 	if limit <= 0 {
 		limit = defaultMaxHandshakes
-	}
-	if perHost == 0 {
-		perHost = defaultMaxHandshakesHost
 	}
 	l.mu.Lock()
 	for !l.closed && len(l.ready) >= limit { // the program is behind: so is the accept loop
@@ -334,57 +359,63 @@ func (l *Listener) admit(inner net.Conn) {
 		<-wake
 		l.mu.Lock()
 	}
-	if l.closed || host != "" && perHost > 0 && l.hosts[host] >= perHost {
-		closed := l.closed
+	if l.closed {
 		l.mu.Unlock()
-		_ = inner.Close()
-		if !closed {
-			l.tellAcceptError(AcceptErrorInfo{RemoteAddr: inner.RemoteAddr(), Err: errors.New("mayfly: too many handshakes at once from this address")})
-		}
+		go func() { _ = inner.Close() }()
 		return
 	}
-	var crowdedOut *candidate
-	if len(l.pending)+len(l.ready) >= limit && len(l.pending) > 0 {
-		crowdedOut = l.pending[0]
-		l.drop(crowdedOut)
+	if len(l.pending) >= limit {
+		oldest := l.pending[0]
+		l.drop(oldest)
+		go l.evict(oldest, oldest.conn, oldest.remote)
 	}
-	p := &candidate{conn: newConn(inner, l.settings, nil, l.forget), host: host}
+	p := &candidate{inner: inner}
 	l.pending = append(l.pending, p)
-	if host != "" {
-		l.hosts[host]++
-	}
 	if l.CookieAbove > 0 && len(l.pending) > l.CookieAbove {
 		if l.cookies == nil {
 			l.cookies = GenerateSealingKey()
 		}
 		l.jars++
-		p.conn.cookies = newCookieJar(l.cookies, l.jars)
+		p.cookies = newCookieJar(l.cookies, l.jars)
 	}
 	l.mu.Unlock()
-	if crowdedOut != nil {
-		_ = crowdedOut.conn.closeWithin(interruptTimeout) // it may be done by now, and we accept no others meanwhile
-		l.tellAcceptError(AcceptErrorInfo{RemoteAddr: crowdedOut.conn.RemoteAddr(), Err: errors.New("mayfly: too many handshakes at once: the oldest was closed")})
-	}
 	go l.greet(p)
+}
+
+// evict closes the oldest candidate, which is off the list: its handshake may be
+// done by now.
+func (l *Listener) evict(p *candidate, conn *Conn, remote net.Addr) {
+	p.closeWithin(conn, interruptTimeout)
+	l.tellAcceptError(AcceptErrorInfo{RemoteAddr: remote, Err: errors.New("mayfly: too many handshakes at once: the oldest was closed")})
 }
 
 // greet runs one handshake and puts the connection into the queue.
 func (l *Listener) greet(p *candidate) {
+	var until time.Time
+	if d := l.settings.handshakeTimeout(); d > 0 {
+		until = time.Now().Add(d)
+		// A connection whose methods block is closed under them.
+		defer time.AfterFunc(d+alertTimeout, func() { _ = p.inner.Close() }).Stop()
+	}
+	if !l.identify(p, until) {
+		return
+	}
 	err := p.conn.handshakeOrEarly(l.ctx, l.early.Load())
 	if err != nil {
 		p.conn.linger() // counted all the while
 	}
 	l.mu.Lock()
-	wasPending := l.drop(p)
-	for _, revoked := range p.revoked {
-		if err == nil && revoked(p.conn.Peer()) {
+	for err == nil && len(p.revoked) > 0 {
+		asked := p.revoked
+		p.revoked = nil
+		l.mu.Unlock()
+		if slices.ContainsFunc(asked, func(revoked func(Peer) bool) bool { return revoked(p.conn.Peer()) }) {
 			err = errRevoked
 		}
+		l.mu.Lock()
 	}
+	wasPending := l.drop(p)
 	if err == nil && wasPending && !l.closed {
-		if p.host != "" {
-			l.hosts[p.host]++
-		}
 		l.ready = append(l.ready, p.conn)
 		l.track(p.conn)
 		l.changed()
@@ -395,8 +426,39 @@ func (l *Listener) greet(p *candidate) {
 	l.mu.Unlock()
 	_ = p.conn.closeWithin(interruptTimeout)
 	if err != nil && wasPending {
-		l.failures.add(l.settings.Trace, p.conn.RemoteAddr(), err)
+		l.failures.add(l.settings.Trace, p.remote, err)
 	}
+}
+
+// identify asks for the client's address, and makes the Conn. It reports whether the
+// handshake may begin: otherwise the connection is closed.
+func (l *Listener) identify(p *candidate, until time.Time) bool {
+	remote := p.inner.RemoteAddr()
+	conn := newConn(p.inner, l.settings, nil, l.forget)
+	conn.cookies, conn.until = p.cookies, until
+	host := hostOf(remote)
+	l.mu.Lock()
+	crowded := host != "" && l.MaxHandshakesPerHost > 0 && l.hosts[host] >= l.MaxHandshakesPerHost
+	pending := slices.Contains(l.pending, p)
+	switch {
+	case !pending: // the Listener was closed, or needed the place
+	case crowded:
+		l.drop(p)
+		l.changed()
+	default:
+		p.conn, p.remote, p.host = conn, remote, host
+		if host != "" {
+			l.hosts[host]++
+		}
+		l.mu.Unlock()
+		return true
+	}
+	l.mu.Unlock()
+	_ = conn.closeWithin(interruptTimeout)
+	if pending {
+		l.tellAcceptError(AcceptErrorInfo{RemoteAddr: remote, Err: errors.New("mayfly: too many handshakes at once from this address")})
+	}
+	return false
 }
 
 // errRevoked is why a peer is not handed out that CloseIf has judged meanwhile.
@@ -411,7 +473,9 @@ func (l *Listener) drop(p *candidate) bool {
 	// slices.Delete clears what is behind the new length, which would keep a Conn alive
 	// that the program has dropped.
 	l.pending = slices.Delete(l.pending, i, i+1)
-	l.leave(p.host)
+	if p.host != "" {
+		l.leave(p.host)
+	}
 	return true
 }
 

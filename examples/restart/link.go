@@ -74,11 +74,29 @@ func (l *link) take() (f *os.File, a, b []byte, err error) {
 		return nil, nil, nil, errors.New("a message without a descriptor")
 	}
 	syscall.CloseOnExec(fds[0])
-	a, b = make([]byte, binary.BigEndian.Uint32(head)), make([]byte, binary.BigEndian.Uint32(head[4:]))
-	if _, err = io.ReadFull(l, a); err == nil {
-		_, err = io.ReadFull(l, b)
+	f = os.NewFile(uintptr(fds[0]), "socket")
+	if a, err = l.read(head[:4]); err == nil {
+		b, err = l.read(head[4:])
 	}
-	return os.NewFile(uintptr(fds[0]), "socket"), a, b, err
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, nil, err
+	}
+	return f, a, b, nil
+}
+
+// maxMessage bounds what is received at once.
+const maxMessage = 4 << 20
+
+// read reads as many bytes as length says.
+func (l *link) read(length []byte) ([]byte, error) {
+	n := binary.BigEndian.Uint32(length)
+	if n > maxMessage {
+		return nil, errors.New("a message of the link is too long")
+	}
+	b := make([]byte, n)
+	_, err := io.ReadFull(l, b)
+	return b, err
 }
 
 // offer sends an offer, receive receives one.
@@ -92,7 +110,5 @@ func (l *link) receive() ([]byte, error) {
 	if _, err := io.ReadFull(l, head); err != nil {
 		return nil, err
 	}
-	b := make([]byte, binary.BigEndian.Uint32(head))
-	_, err := io.ReadFull(l, b)
-	return b, err
+	return l.read(head)
 }

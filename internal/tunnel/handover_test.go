@@ -15,6 +15,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -256,4 +257,45 @@ func handOnUnsent(t *testing.T, last func(*mayfly.Conn) error) (ln net.Listener,
 		t.Fatal(err)
 	}
 	return ln, peer, heir
+}
+
+// TestForgedHandover sends what the process before never sends: each message is an
+// error, and none a panic.
+func TestForgedHandover(t *testing.T) {
+	t.Parallel()
+	sock, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sock.Close()
+	beside := sock.(syscall.Conn)
+	for name, forged := range map[string]struct {
+		m     message
+		files []syscall.Conn
+	}{
+		"a pair and listeners":       {message{Pair: &pairState{}, Sockets: []string{"a", "b", "c"}}, []syscall.Conn{beside, beside}},
+		"a pair for the listeners":   {message{Pair: &pairState{}}, []syscall.Conn{beside, beside}},
+		"listeners of one name":      {message{Sockets: []string{listening, listening}}, []syscall.Conn{beside, beside}},
+		"too few descriptors":        {message{Sockets: []string{listening, "a"}}, []syscall.Conn{beside}},
+		"a descriptor with no name":  {message{}, []syscall.Conn{beside}},
+		"no listener of the tunnel":  {message{Sockets: []string{"a"}}, []syscall.Conn{beside}},
+		"nothing":                    {message{}, nil},
+		"a name without descriptors": {message{Sockets: []string{listening}}, nil},
+	} {
+		ours, file, err := NewLink()
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := LinkOf(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := ours.send(forged.m, forged.files...); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := theirs.Inherit(); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		_, _ = ours.Close(), theirs.Close()
+	}
 }

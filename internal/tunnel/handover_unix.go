@@ -165,16 +165,32 @@ func (l *Link) Inherit() (listener net.Listener, others map[string]net.Listener,
 	}
 	defer closeAll(files)
 	others = make(map[string]net.Listener)
-	for i, name := range m.Sockets {
-		if others[name], err = net.FileListener(files[i]); err != nil {
-			return nil, nil, err
+	defer func() {
+		if err != nil {
+			for _, ln := range others {
+				_ = ln.Close()
+			}
+			others = nil
 		}
-	}
-	listener = others[listening]
-	delete(others, listening)
-	if listener == nil {
+	}()
+	if len(m.Sockets) == 0 {
 		return nil, nil, errors.New("the process before has handed over no listener")
 	}
+	for i, name := range m.Sockets {
+		if others[name] != nil {
+			return nil, others, fmt.Errorf("the process before has handed over two listeners named %q", name)
+		}
+		ln, err := net.FileListener(files[i])
+		if err != nil {
+			return nil, others, err
+		}
+		others[name] = ln
+	}
+	listener = others[listening]
+	if listener == nil {
+		return nil, others, errors.New("the process before has handed over no listener")
+	}
+	delete(others, listening)
 	return listener, others, nil
 }
 
@@ -195,6 +211,7 @@ func (t *Tunnel) TakeOver(l *Link) (taken int, err error) {
 		case err != nil:
 			return taken, err
 		case m.Done:
+			closeAll(files)
 			return taken, nil
 		case m.Pair == nil:
 			closeAll(files)
@@ -240,7 +257,8 @@ func (t *Tunnel) attach(r *mayfly.Receiver, state *pairState, files []*os.File) 
 
 // offer receives an offer.
 func (l *Link) offer() ([]byte, error) {
-	m, _, err := l.receive()
+	m, files, err := l.receive()
+	closeAll(files)
 	if err == nil && m.Offer == nil {
 		err = errors.New("the new process has sent no offer")
 	}

@@ -157,6 +157,9 @@ func (l *Link) receive() (m message, files []*os.File, err error) {
 	if _, err = io.ReadFull(l.conn, body); err == nil {
 		err = json.Unmarshal(body, &m)
 	}
+	if err == nil && m.Pair != nil && len(m.Sockets) > 0 {
+		err = errors.New("a message of the hand-over has both listeners and a connection")
+	}
 	if err == nil && len(files) != m.descriptors() {
 		err = fmt.Errorf("a message of the hand-over has %d descriptors beside it", len(files))
 	}

@@ -52,12 +52,8 @@ const (
 	defaultDialTimeout = 10 * time.Second
 
 	// dialsAtOnce is how many handshakes a client has at once, with one server: as many
-	// as a mayfly.Listener takes by default from one host. The others wait.
+	// an eighth of what a mayfly.Listener takes at once. The others wait.
 	dialsAtOnce = 128
-
-	// handshakesOfHost is how many handshakes a server has at once with one host, behind
-	// whose address many clients may be.
-	handshakesOfHost = 512
 )
 
 // A Tunnel is a running server or client. All methods may be called at the same time.
@@ -112,7 +108,6 @@ func NewServer(ln net.Listener, target Address, config Config) (*Tunnel, error) 
 		if err != nil {
 			return nil, err
 		}
-		l.MaxHandshakesPerHost = handshakesOfHost
 		return l, nil
 	}
 	return t, t.listen(ln)
