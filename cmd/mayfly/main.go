@@ -8,7 +8,8 @@
 //
 // It exits with 0 after success; 1 where a connection failed or was cut, or a message or
 // a transfer is not what it should be; 2 for a command line, a key file or a list of
-// peers that cannot be used; 3 where one side refused the other. A transfer that was interrupted, or whose input or output
+// peers that cannot be used; 3 where one side refused the other; 4 where send has left out
+// files that it was not able to read, or that changed. A transfer that was interrupted, or whose input or output
 // failed, cuts the connection, so that the other side does not exit with 0 either.
 package main
 
@@ -33,6 +34,7 @@ const (
 	exitFailed  = 1
 	exitUsage   = 2
 	exitRefused = 3
+	exitPartly  = 4
 )
 
 func main() {
@@ -74,7 +76,8 @@ listen and dial join standard input and output to a connection, as netcat does.
 
 Exit codes: 0 success; 1 the connection failed or was cut, or a message or a transfer
 is not what it should be; 2 the command line, a key file or a list of peers cannot be
-used; 3 one side refused the other. Errors go to standard error, one sentence each.
+used; 3 one side refused the other; 4 all but some files were sent. Errors go to standard
+error, one sentence each.
 
 completion writes a script for bash, zsh, fish or PowerShell.`,
 		SilenceUsage:  true,
@@ -104,8 +107,16 @@ type connectionError struct{ error }
 
 func (e connectionError) Unwrap() error { return e.error }
 
+// A partlyDone is the error of a command that has done all but some of its work.
+type partlyDone struct{ error }
+
+func (e partlyDone) Unwrap() error { return e.error }
+
 func exitCode(err error) int {
 	var failed connectionError
+	if _, ok := errors.AsType[partlyDone](err); ok {
+		return exitPartly
+	}
 	switch {
 	case err == nil:
 		return 0

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"time"
@@ -30,7 +31,10 @@ under the last part of its name. A connection that is cut is made again, and wha
 arrived is not sent again, then or when send is run again: both sides hash it. At the
 end both print the SHA-256 of all that was sent: of what sha256sum would print of the
 files, in the order of the transfer. Symbolic links in folders, and what is neither file
-nor folder, are not sent, and named.`,
+nor folder, are not sent, and named.
+
+A file that cannot be read is named and left out. A file that changes while it is sent is
+named. send goes on with the other files, and exits with 4.`,
 		Example: "  mayfly send --key node.key --peer sha256//9fQ…= db:7000 photos backup.tar",
 		Args:    cobra.MinimumNArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,10 +56,14 @@ nor folder, are not sent, and named.`,
 				config.Trace = printTrace(cmd.ErrOrStderr())
 			}
 			d := &mayfly.Dialer{Config: config, Confirm: true}
+			failed := make(map[string]bool)
 			for attempt := 0; ; attempt++ {
-				total, err := send(cmd, d, args[0], args[1:])
+				total, err := send(cmd, d, args[0], args[1:], failed)
 				if err == nil {
 					fmt.Fprintln(cmd.OutOrStdout(), summary("sent", total))
+					if len(failed) > 0 {
+						return partlyDone{fmt.Errorf("not all was sent as it is: files that were not readable, or have changed: %d", len(failed))}
+					}
 					return nil
 				}
 				if attempt >= retries || !wasCut(err) || cmd.Context().Err() != nil {
@@ -80,7 +88,9 @@ nor folder, are not sent, and named.`,
 	return cmd
 }
 
-func send(cmd *cobra.Command, d *mayfly.Dialer, addr string, names []string) (*transfer.Total, error) {
+// send makes one connection and sends. It adds to failed the files that were not readable,
+// or have changed.
+func send(cmd *cobra.Command, d *mayfly.Dialer, addr string, names []string, failed map[string]bool) (*transfer.Total, error) {
 	conn, err := d.DialContext(cmd.Context(), "tcp", addr)
 	if err != nil {
 		return nil, err
@@ -91,6 +101,19 @@ func send(cmd *cobra.Command, d *mayfly.Dialer, addr string, names []string) (*t
 	defer bar.end()
 	s := &transfer.Sender{Begun: bar.begin, Progress: bar.add, Skip: func(name, why string) {
 		bar.say("not sent, as " + why + ": " + printable(name))
+	}, Fail: func(name string, err error, sent bool) {
+		if failed[name] {
+			return // an earlier connection has named it
+		}
+		failed[name] = true
+		if sent {
+			bar.say("sent, but " + sentence(err) + ": " + printable(name))
+			return
+		}
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			err = e.Err
+		}
+		bar.say("not sent: " + printable(name) + ": " + sentence(err))
 	}}
 	total, err := s.Send(conn, names...)
 	if err != nil {

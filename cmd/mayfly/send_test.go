@@ -6,6 +6,8 @@ package main
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -146,6 +148,92 @@ func TestSend(t *testing.T) {
 	line := regexp.MustCompile(`^sent 3 files, 5242885 bytes, (SHA-256 [0-9a-f]{64}, of which [1-9]\d{5,} bytes had arrived before)\n$`).FindStringSubmatch(out)
 	if line == nil || recv.out.String() != "received 3 files, 5242885 bytes, "+line[1]+"\n" {
 		t.Errorf("%q and %q", out, recv.out.String())
+	}
+}
+
+// TestSendSkipsWhatItCannotRead changes files while a folder is sent: some are announced to
+// the receiver, others are not yet. send names them, sends the rest at once and exits with 4.
+func TestSendSkipsWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	ours, ourPin := keygen(t)
+	theirs, theirPin := keygen(t)
+	from, to := filepath.Join(t.TempDir(), "logs"), t.TempDir()
+	file := func(name string, size int64) string {
+		path := filepath.Join(from, name)
+		if err := os.MkdirAll(from, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	file("a-large", 64<<20) // more than what is under way between two processes
+	grows, shrinks, gone := file("b-grows", 100_000), file("b-shrinks", 100_000), file("b-vanishes", 100_000)
+	for i := range 300 { // more than the receiver is told of at once
+		file(fmt.Sprintf("m-%03d", i), 3)
+	}
+	late, last := file("y-vanishes", 100), file("z-last", 100)
+	want := 303
+	closed := ""
+	if os.Geteuid() != 0 {
+		closed = file("x-closed", 10)
+		if err := os.Chmod(closed, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recv := begin(t, "recv", "--key", theirs, "--peer", ourPin, "127.0.0.1:0", to)
+	addr := recv.errs.await(t, `listening on (\S+)\n`)[1]
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for first := true; ; first = false {
+			a, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			b, err := net.Dial("tcp", addr)
+			if err != nil {
+				_ = a.Close()
+				return
+			}
+			go func() { _, _ = io.Copy(a, b); _ = a.Close() }()
+			if first {
+				_, _ = io.CopyN(b, a, 1<<20)
+				if err := errors.Join(os.Truncate(grows, 200_000), os.Truncate(shrinks, 10), os.Remove(gone), os.Remove(late)); err != nil {
+					t.Error(err)
+				}
+			}
+			_, _ = io.Copy(b, a)
+			_ = b.Close()
+		}
+	}()
+	_, errs, code := runMayfly(t, "send", "--retries", "1", "--key", ours, "--peer", theirPin, ln.Addr().String(), from)
+	if code != exitPartly || strings.Contains(errs, "goes on in") {
+		t.Errorf("exit code %d, want %d", code, exitPartly)
+	}
+	for _, name := range []string{grows, shrinks, gone, late, closed} {
+		if !strings.Contains(errs, name) {
+			t.Errorf("%s is not named", name)
+		}
+	}
+	if t.Failed() {
+		t.Fatal(errs)
+	}
+	if code := recv.end(); code != 0 {
+		t.Errorf("recv: %d, %s", code, recv.errs.text.String())
+	}
+	if entries, err := os.ReadDir(filepath.Join(to, "logs")); err != nil || len(entries) != want {
+		t.Errorf("%d files have arrived, want %d: %v", len(entries), want, err)
+	}
+	if _, err := os.Stat(filepath.Join(to, "logs", filepath.Base(last))); err != nil {
+		t.Error(err)
 	}
 }
 

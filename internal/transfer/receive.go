@@ -246,6 +246,9 @@ func (r *Receiver) receiveFile(conn io.Reader, e entry, there found, sums *diges
 	if err := readFrame(conn, &last); err != nil {
 		return 0, err
 	}
+	if last.Dropped {
+		return 0, errors.Join(f.Close(), r.Root.Remove(partOf(name)))
+	}
 	if !bytes.Equal(h.Sum(nil), last.Sum) {
 		_ = r.Root.Remove(partOf(name))
 		return 0, fmt.Errorf("transfer: %q has not arrived as it was sent", name)
@@ -262,6 +265,9 @@ func (r *Receiver) keep(conn io.Reader, e entry, name string, there found, sums 
 	var last end
 	if err := readFrame(conn, &last); err != nil {
 		return err
+	}
+	if last.Dropped {
+		return nil
 	}
 	if !bytes.Equal(there.Sum, last.Sum) {
 		return errFrame

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -26,7 +27,19 @@ type Sender struct {
 
 	// Skip is told of what in a folder is not sent, and why.
 	Skip func(path, why string)
+
+	// Fail is told of what cannot be read, or has changed while it was sent. Send goes on
+	// with the rest. sent says that the file has arrived, as it was read.
+	Fail func(path string, err error, sent bool)
 }
+
+func (s *Sender) fail(path string, err error, sent bool) {
+	if s.Fail != nil {
+		s.Fail(path, err, sent)
+	}
+}
+
+var errChanged = errors.New("it changed while it was sent")
 
 // A source is an entry, and where it is.
 type source struct {
@@ -120,6 +133,14 @@ func check(names []string) ([]named, error) {
 // list finds what is to be sent. Symbolic links are followed where they are named, and
 // skipped below.
 func (s *Sender) list(names []string) ([]source, *Total, error) {
+	names = slices.Clone(names)
+	names = slices.DeleteFunc(names, func(name string) bool {
+		err := Check(name)
+		if err != nil { // it was there when its name was given
+			s.fail(name, err, false)
+		}
+		return err != nil
+	})
 	all, err := check(names)
 	if err != nil {
 		return nil, nil, err
@@ -128,12 +149,14 @@ func (s *Sender) list(names []string) ([]source, *Total, error) {
 	total := new(Total)
 	for _, n := range all {
 		err := filepath.WalkDir(n.root, func(file string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
+			if err != nil { // a folder that cannot be read is sent without what is in it
+				s.fail(file, err, false)
+				return nil
 			}
 			info, err := d.Info()
 			if err != nil {
-				return err
+				s.fail(file, err, false)
+				return nil
 			}
 			if why := unfit(info); why != "" {
 				if s.Skip != nil {
@@ -150,7 +173,8 @@ func (s *Sender) list(names []string) ([]source, *Total, error) {
 			}
 			e := entry{Path: filePath(path.Join(n.base, filepath.ToSlash(below))), Dir: info.IsDir(), Mode: uint32(info.Mode().Perm()), Modified: info.ModTime()}
 			if len(e.Path) > maxPath {
-				return fmt.Errorf("transfer: the path of %s is too long", file)
+				s.fail(file, errors.New("its path is too long"), false)
+				return nil
 			}
 			if !e.Dir {
 				e.Size = info.Size()
@@ -190,6 +214,21 @@ func nextBatch(sources []source) int {
 }
 
 func (s *Sender) sendBatch(conn io.ReadWriter, sources []source, sums *digest) (saved int64, err error) {
+	sources = slices.DeleteFunc(slices.Clone(sources), func(source source) bool {
+		if source.Dir {
+			return false
+		}
+		f, _, err := source.open() // before the receiver is told of it
+		if err != nil {
+			s.fail(source.name, err, false)
+			return true
+		}
+		_ = f.Close()
+		return false
+	})
+	if len(sources) == 0 {
+		return 0, nil
+	}
 	var b batch
 	for _, source := range sources {
 		b.Entries = append(b.Entries, source.entry)
@@ -220,24 +259,55 @@ func (s *Sender) sendBatch(conn io.ReadWriter, sources []source, sums *digest) (
 	return saved, nil
 }
 
-// sendFile sends what the receiver does not have of a file.
-func (s *Sender) sendFile(conn io.ReadWriter, source source, theirs part, sums *digest) (saved int64, err error) {
-	f, err := os.Open(source.name)
-	if err != nil {
-		return 0, err
+// open opens a file to read from.
+func (s source) open() (*os.File, fs.FileInfo, error) {
+	if info, err := os.Lstat(s.name); err != nil || !info.Mode().IsRegular() {
+		return nil, nil, errors.Join(err, notRegular(info)) // a pipe would block
 	}
-	defer f.Close()
+	f, err := os.Open(s.name)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		err = notRegular(info)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return f, info, nil
+}
+
+func notRegular(info fs.FileInfo) error {
+	if info == nil || info.Mode().IsRegular() {
+		return nil
+	}
+	return errors.New("it is no longer a file")
+}
+
+// same reports whether a file is as it was when it was listed.
+func (s source) same(info fs.FileInfo) bool {
+	return info.Size() == s.Size && info.ModTime().Equal(s.Modified)
+}
+
+// sendFile sends what the receiver does not have of a file. An error is that of the
+// connection. A file that cannot be read to its end is made up with zeros, and the
+// receiver is told to drop it: the connection has to go on with the next.
+func (s *Sender) sendFile(conn io.ReadWriter, source source, theirs part, sums *digest) (saved int64, err error) {
+	f, _, failed := source.open()
+	if failed == nil {
+		defer f.Close()
+	}
 	h := sha256.New()
-	if theirs.Size > 0 && theirs.Size <= source.Size {
-		if _, err := io.CopyN(h, f, theirs.Size); err != nil {
-			return 0, changed(source, err)
-		}
+	if failed == nil && theirs.Size > 0 && theirs.Size <= source.Size {
+		_, failed = io.CopyN(h, f, theirs.Size)
 		saved = theirs.Size
-		if !bytes.Equal(h.Sum(nil), theirs.Sum) {
+		if failed != nil || !bytes.Equal(h.Sum(nil), theirs.Sum) {
 			saved = 0 // it has something else
 			h.Reset()
-			if _, err := f.Seek(0, io.SeekStart); err != nil {
-				return 0, err
+			if failed == nil {
+				_, failed = f.Seek(0, io.SeekStart)
 			}
 		}
 	}
@@ -246,32 +316,54 @@ func (s *Sender) sendFile(conn io.ReadWriter, source source, theirs part, sums *
 	}
 	s.tell(saved)
 	w := &failing{w: conn}
-	if _, err := io.CopyN(io.MultiWriter(w, h, counter(s.tell)), f, source.Size-saved); err != nil {
+	rest := source.Size - saved
+	if failed == nil {
+		var n int64
+		n, failed = io.CopyN(io.MultiWriter(w, h, counter(s.tell)), f, rest)
+		rest -= n
 		if w.err != nil {
 			return 0, explained(conn, w.err)
 		}
-		return 0, changed(source, err)
+	}
+	if failed != nil {
+		return 0, s.drop(conn, source, rest, failed)
+	}
+	info, err := f.Stat()
+	if err != nil || !source.same(info) {
+		s.fail(source.name, errors.Join(errChanged, err), true)
 	}
 	sum := h.Sum(nil)
-	if err := writeFrame(conn, end{sum}); err != nil {
+	if err := writeFrame(conn, end{Sum: sum}); err != nil {
 		return 0, explained(conn, err)
 	}
 	sums.add(source.Path, source.Size, sum)
 	return saved, nil
 }
 
+// drop ends a file that cannot be read to its end.
+func (s *Sender) drop(conn io.ReadWriter, source source, rest int64, failed error) error {
+	if failed == io.EOF {
+		failed = errors.New("it has become shorter while it was sent")
+	}
+	s.fail(source.name, failed, false)
+	if _, err := io.CopyN(io.MultiWriter(conn, counter(s.tell)), zeros{}, rest); err != nil {
+		return explained(conn, err)
+	}
+	if err := writeFrame(conn, end{Dropped: true}); err != nil {
+		return explained(conn, err)
+	}
+	return nil
+}
+
+// zeros reads as zeros without an end.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
 func (s *Sender) tell(n int64) {
 	if s.Progress != nil {
 		s.Progress(n)
 	}
-}
-
-// changed is the error of a file that is shorter than it was.
-func changed(s source, err error) error {
-	if err == io.EOF {
-		return fmt.Errorf("transfer: %s has become shorter while it was sent", s.name)
-	}
-	return err
 }
 
 // explained is err, or what the receiver said before it hung up.

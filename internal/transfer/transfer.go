@@ -93,8 +93,12 @@ type (
 	// start stands before a file's bytes: those from an offset on.
 	start struct{ From int64 }
 
-	// end stands behind them: the whole file's SHA-256.
-	end struct{ Sum []byte }
+	// end stands behind them: the whole file's SHA-256; or Dropped, where the sender was
+	// not able to read the file, and has made up its bytes.
+	end struct {
+		Sum     []byte
+		Dropped bool `json:",omitempty"`
+	}
 
 	// done is what both sides say at the end.
 	done struct {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -293,7 +294,7 @@ func TestSenderErrors(t *testing.T) {
 	if _, _, err, _ := carry(t, r, -1, filepath.Join(dir, "a", "same"), filepath.Join(dir, "b", "same")); err == nil || !strings.Contains(err.Error(), "same name") {
 		t.Error(err)
 	}
-	if _, _, err, _ := carry(t, r, -1, filepath.Join(dir, "nothing")); !errors.Is(err, fs.ErrNotExist) {
+	if err := Check(filepath.Join(dir, "nothing")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
 	r.MaxBytes = 5
@@ -321,7 +322,7 @@ func TestHostileSender(t *testing.T) {
 		f(&e)
 		sum, sums := sha256.Sum256([]byte("text")), newDigest()
 		sums.add(e.Path, e.Size, sum[:])
-		return []any{hello{1, 4}, batch{[]entry{e}}, start{0}, "text", end{sum[:]}, batch{}, sums.done()}
+		return []any{hello{1, 4}, batch{[]entry{e}}, start{0}, "text", end{Sum: sum[:]}, batch{}, sums.done()}
 	}
 	twice := with(func(*entry) {})
 	twice[1] = batch{[]entry{good, good}}
@@ -346,7 +347,7 @@ func TestHostileSender(t *testing.T) {
 		"too many":       {hello{}, batch{make([]entry, maxBatch+1)}},
 		"from nowhere":   {hello{1, 4}, batch{[]entry{good}}, start{3}, "t", end{}},
 		"from before":    {hello{1, 4}, batch{[]entry{good}}, start{-1}, "texts", end{}},
-		"wrong hash":     {hello{1, 4}, batch{[]entry{good}}, start{0}, "text", end{make([]byte, 32)}},
+		"wrong hash":     {hello{1, 4}, batch{[]entry{good}}, start{0}, "text", end{Sum: make([]byte, 32)}},
 		"no end":         {hello{1, 4}, batch{[]entry{good}}, start{0}, "text"},
 		"less than said": {hello{1, 4}, batch{[]entry{good}}, start{0}, "te"},
 		"wrong digest":   {hello{1, 4}, batch{}, done{Files: 1}},
@@ -407,7 +408,7 @@ func FuzzReceive(f *testing.F) {
 		_ = writeFrame(&good, v)
 	}
 	good.WriteString("text")
-	for _, v := range []any{end{sum[:]}, batch{}, sums.done()} {
+	for _, v := range []any{end{Sum: sum[:]}, batch{}, sums.done()} {
 		_ = writeFrame(&good, v)
 	}
 	f.Add(good.Bytes())
@@ -470,11 +471,15 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// A file that becomes shorter is an error that says so, and no file at the receiver.
-func TestShrinks(t *testing.T) {
+// A file that becomes shorter while it is sent is named, and is no file at the receiver.
+// The others arrive. One that has become longer arrives as it was, and is named.
+func TestFilesThatChange(t *testing.T) {
 	t.Parallel()
-	name := filepath.Join(t.TempDir(), "file")
-	write(t, name, content(1, 1<<20), 0o644)
+	dir := t.TempDir()
+	for _, name := range []string{"grows", "shrinks", "vanishes", "zz-stays"} {
+		write(t, filepath.Join(dir, name), content(1, 1<<20), 0o644)
+	}
+	write(t, filepath.Join(dir, "aa-first"), content(2, 10), 0o644)
 	r, to := receiver(t)
 	a, b := wire(t)
 	done := make(chan error, 1)
@@ -482,16 +487,40 @@ func TestShrinks(t *testing.T) {
 		_, err := r.Receive(b)
 		done <- err
 	}()
-	s := &Sender{Progress: func(int64) { _ = os.Truncate(name, 1<<10) }}
-	_, err := s.Send(a, name)
+	failed := make(map[string]bool)
+	once := false
+	s := &Sender{Progress: func(int64) {
+		if once {
+			return
+		}
+		once = true
+		err := errors.Join(os.Truncate(filepath.Join(dir, "grows"), 2<<20), os.Truncate(filepath.Join(dir, "shrinks"), 1<<10), os.Remove(filepath.Join(dir, "vanishes")))
+		if err != nil {
+			t.Error(err)
+		}
+	}, Fail: func(path string, err error, sent bool) {
+		if err == nil {
+			t.Errorf("%s: no reason", path)
+		}
+		failed[filepath.Base(path)] = sent
+	}}
+	total, err := s.Send(a, dir)
 	_ = a.Close()
-	if err == nil || !strings.Contains(err.Error(), "has become shorter") {
-		t.Errorf("the sender: %v", err)
+	if err != nil || total.Files != 5 {
+		t.Errorf("the sender: %v, %v", total, err)
 	}
-	if err := <-done; err == nil {
-		t.Error("the receiver is content")
+	if err := <-done; err != nil {
+		t.Errorf("the receiver: %v", err)
 	}
-	if _, err := os.Stat(filepath.Join(to, "file")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("the file is there: %v", err)
+	if !maps.Equal(failed, map[string]bool{"grows": true, "shrinks": false, "vanishes": false}) {
+		t.Errorf("named are %v", failed)
+	}
+	for name, want := range map[string][]byte{"aa-first": content(2, 10), "grows": content(1, 1<<20), "zz-stays": content(1, 1<<20)} {
+		if got, err := os.ReadFile(filepath.Join(to, filepath.Base(dir), name)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %d bytes, %v", name, len(got), err)
+		}
+	}
+	if entries, err := os.ReadDir(filepath.Join(to, filepath.Base(dir))); err != nil || len(entries) != 3 {
+		t.Errorf("there is %v, %v", entries, err)
 	}
 }
