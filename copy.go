@@ -8,17 +8,9 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 	"github.com/mayfly-tls/mayfly/record"
-)
-
-// What ReadFrom and WriteTo carry data in: a record's worth while a source says
-// little, a chunk where it has more.
-var (
-	recordCopies = sync.Pool{New: func() any { b := make([]byte, record.MaxPlaintext); return &b }}
-	chunkCopies  = sync.Pool{New: func() any { b := make([]byte, writeChunk); return &b }}
 )
 
 // WriteTo writes to w what Read would return, until the peer's close_notify, and
@@ -41,10 +33,10 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 
 // openTo hands what is there to w, and wipes it. It waits for nothing but w.
 func (c *Conn) openTo(w io.Writer) (int, error) {
-	buf := chunkCopies.Get().(*[]byte)
-	defer chunkCopies.Put(buf)
+	buf := getBuffer(writeChunk)
+	defer putBuffer(buf)
 	c.in.mu.Lock()
-	k, err := c.open(*buf)
+	k, err := c.open((*buf)[:writeChunk])
 	c.unlockIn()
 	if k == 0 {
 		return 0, err
@@ -94,14 +86,14 @@ func (c *Conn) await() error {
 // io.Copy calls. What r returns goes out at once; where there is much of it, in large
 // writes. The error is r's, except for io.EOF, or Write's.
 func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
-	pool := &recordCopies
+	size := record.MaxPlaintext
 	for err == nil {
 		var k int
 		var full bool
-		k, full, err = c.writeFrom(r, pool)
+		k, full, err = c.writeFrom(r, size)
 		n += int64(k)
-		if pool = &recordCopies; full {
-			pool = &chunkCopies
+		if size = record.MaxPlaintext; full {
+			size = writeChunk
 		}
 	}
 	if err == io.EOF {
@@ -110,18 +102,18 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, err
 }
 
-// writeFrom writes what one Read of r gives. full says that there may be more.
-func (c *Conn) writeFrom(r io.Reader, pool *sync.Pool) (n int, full bool, err error) {
-	buf := pool.Get().(*[]byte)
-	defer pool.Put(buf)
-	k, err := readOnce(r, *buf)
+// writeFrom writes what one Read of r, of at most size bytes, gives. full says that there may be more.
+func (c *Conn) writeFrom(r io.Reader, size int) (n int, full bool, err error) {
+	buf := getBuffer(size)
+	defer putBuffer(buf)
+	k, err := readOnce(r, (*buf)[:size])
 	if k > 0 {
 		defer func() { volatile.Wipe((*buf)[:k]) }()
 		if n, failed := c.Write((*buf)[:k]); failed != nil {
 			return n, false, failed
 		}
 	}
-	return k, k == len(*buf), err
+	return k, k == size, err
 }
 
 // errImpossible is returned for a count that cannot be.

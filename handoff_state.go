@@ -84,7 +84,7 @@ func (c *Conn) restore(state *handover.State) error {
 	switch {
 	case used == nil, state.Exporter.Len() != used.HashLen, state.Resumption.Len() != 0 && state.Resumption.Len() != used.HashLen,
 		!fits(state.In.Secret, state.In.Closed), !fits(state.Out.Secret, state.Out.Closed),
-		state.In.Plain.Len()+len(state.In.Ahead) > parallelChunk:
+		state.In.Plain.Len()+len(state.In.Ahead) > parallelBuffer:
 		return errForeign
 	}
 	if state.EarlyExporter.Len() == used.HashLen {

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"runtime"
-	"sync"
 
 	"github.com/mayfly-tls/mayfly/record"
 )
@@ -20,39 +19,13 @@ type inbox struct {
 
 	buf  *[]byte // nil while nothing is buffered
 	r, w int     // what of buf is not yet opened
-	bulk bool    // the transport has more than readChunk at a time
+	bulk bool    // the transport has more than a record at a time
 	poor bool    // the peer has proved nothing yet: no more is held for it than one record takes
-}
-
-// The buffers that are read into: the small ones for handshakes, the large ones for bulk
-// data. In the last, other transports than sockets are waited for.
-var (
-	helloBuffers  = sync.Pool{New: func() any { b := make([]byte, helloChunk); return &b }}
-	recordBuffers = sync.Pool{New: func() any { b := make([]byte, recordChunk); return &b }}
-	readBuffers   = sync.Pool{New: func() any { b := make([]byte, readChunk); return &b }}
-	bulkBuffers   = sync.Pool{New: func() any { b := make([]byte, bulkChunk); return &b }}
-	hugeBuffers   = sync.Pool{New: func() any { b := make([]byte, parallelChunk); return &b }}
-	waitBuffers   = sync.Pool{New: func() any { b := make([]byte, waitChunk); return &b }}
-)
-
-// bufferPool is where buffers for n bytes come from.
-func bufferPool(n int) *sync.Pool {
-	switch {
-	case n > bulkChunk:
-		return &hugeBuffers
-	case n > readChunk:
-		return &bulkBuffers
-	case n > recordChunk:
-		return &readBuffers
-	case n > helloChunk:
-		return &recordBuffers
-	}
-	return &helloBuffers
 }
 
 // hold takes an empty buffer for n bytes.
 func (in *inbox) hold(n int) {
-	in.buf, in.r, in.w = bufferPool(n).Get().(*[]byte), 0, 0
+	in.buf, in.r, in.w = getBuffer(n), 0, 0
 }
 
 // drop forgets what was not opened.
@@ -61,7 +34,7 @@ func (in *inbox) drop() { in.r, in.w = 0, 0 }
 // release gives the buffer back when nothing is left in it.
 func (in *inbox) release() {
 	if in.buf != nil && in.r == in.w {
-		bufferPool(len(*in.buf)).Put(in.buf)
+		putBuffer(in.buf)
 		in.buf, in.r, in.w = nil, 0, 0
 	}
 }
@@ -136,23 +109,21 @@ func (in *inbox) fill(src io.Reader) error {
 
 // judge notes whether data comes in bulk, after n bytes were read into room for more.
 func (in *inbox) judge(n, room int) {
-	in.bulk = !in.poor && (n == room || in.bulk && n >= readChunk)
+	in.bulk = !in.poor && (n == room || in.bulk && n >= recordBuffer)
 }
 
 // chunk is how large a buffer should be.
 func (in *inbox) chunk() int {
+	n, _, _ := in.next()
 	switch {
-	case in.poor:
-		if n, _, _ := in.next(); n > helloChunk {
-			return recordChunk
-		}
-		return helloChunk
+	case in.poor && n <= helloBuffer:
+		return helloBuffer
 	case !in.bulk:
-		return readChunk
+		return recordBuffer
 	case runtime.GOMAXPROCS(0) == 1:
-		return bulkChunk
+		return chunkBuffer
 	}
-	return parallelChunk
+	return parallelBuffer
 }
 
 // makeRoom moves what is there to the start of the buffer, or of another.
@@ -161,7 +132,7 @@ func (in *inbox) makeRoom() {
 	rest := from[in.r:in.w]
 	if want := in.chunk(); want != len(from) && want > len(rest) {
 		old := in.buf
-		defer bufferPool(len(from)).Put(old)
+		defer putBuffer(old)
 		in.hold(want)
 	}
 	in.r, in.w = 0, copy(*in.buf, rest)
@@ -171,7 +142,7 @@ func (in *inbox) makeRoom() {
 // something to put into it.
 func (in *inbox) wait(src io.Reader) error {
 	if in.waiter != nil {
-		buf, n, err := in.waiter.wait(bufferPool(in.chunk()))
+		buf, n, err := in.waiter.wait(in.chunk())
 		if errors.Is(err, io.EOF) {
 			err = ErrTruncated
 		}
@@ -180,8 +151,8 @@ func (in *inbox) wait(src io.Reader) error {
 		}
 		return err
 	}
-	small := waitBuffers.Get().(*[]byte)
-	defer waitBuffers.Put(small)
+	small := getBuffer(waitBuffer)
+	defer putBuffer(small)
 	n, err := readSome(src, *small)
 	if n > 0 {
 		in.hold(max(n, in.chunk()))

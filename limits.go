@@ -98,27 +98,11 @@ const (
 	// and the map's overhead each.
 	replaySize = 1 << 16
 
-	// writeChunk is how much plaintext is sealed into one buffer and written at
-	// once: eight full records, so that 1 MiB takes eight calls.
+	// writeChunk is how much plaintext is sealed into one buffer and written at once: eight
+	// full records.
 	writeChunk = 128 << 10
 
-	// waitChunk is how much is asked of a transport that is no socket while
-	// nothing is there.
-	waitChunk = 1 << 10
-
-	// helloChunk is how much is asked of the transport at once during the handshake,
-	// recordChunk the same in the middle of a record that is longer: what a stranger has
-	// begun and does not end takes no more room.
-	helloChunk  = 4 << 10
-	recordChunk = 17 << 10
-
-	// readChunk is how much is asked of the transport at once; bulkChunk, where more
-	// than that was there.
-	readChunk = 64 << 10
-	bulkChunk = 128 << 10
-
-	// parallelChunk is how much is sealed at once, and asked of the transport, where
-	// several cores share the work.
+	// parallelChunk is writeChunk where several cores share the work.
 	parallelChunk = 512 << 10
 
 	// minParallel is the least data that several cores seal or open: with less, starting

@@ -233,7 +233,7 @@ func TestKeyUpdateFlood(t *testing.T) {
 		if n := victim.Stats().KeysReceived; n > maxKeyUpdates {
 			t.Errorf("%d changes were carried out", n)
 		}
-		if f.reads > 1 || f.read > readChunk || victim.in.buf != nil || victim.in.assembler.Pending() {
+		if f.reads > 1 || f.read > recordBuffer || victim.in.buf != nil || victim.in.assembler.Pending() {
 			t.Errorf("%d bytes in %d reads; a buffer is left: %v", f.read, f.reads, victim.in.buf != nil)
 		}
 		if _, again := victim.Read(make([]byte, 1)); again != err || f.reads > 1 {

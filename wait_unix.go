@@ -10,7 +10,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 )
 
@@ -20,7 +19,7 @@ type waiter struct {
 	conn net.Conn
 	raw  syscall.RawConn
 	poll func(fd uintptr) bool // made once
-	pool *sync.Pool            // of the buffers for this wait
+	size int                   // of the buffer for this wait
 
 	buf *[]byte
 	n   int
@@ -53,7 +52,7 @@ func newWaiter(inner net.Conn) *waiter {
 // pollOnce is asked when the socket may have data, and says whether it had.
 func (w *waiter) pollOnce(fd uintptr) bool {
 	for {
-		buf := w.pool.Get().(*[]byte)
+		buf := getBuffer(w.size)
 		n, err := syscall.Read(int(fd), *buf)
 		switch {
 		case n > 0:
@@ -62,7 +61,7 @@ func (w *waiter) pollOnce(fd uintptr) bool {
 		case err == nil:
 			err = io.EOF
 		}
-		w.pool.Put(buf)
+		putBuffer(buf)
 		switch err {
 		case syscall.EINTR:
 		case syscall.EAGAIN:
@@ -74,10 +73,10 @@ func (w *waiter) pollOnce(fd uintptr) bool {
 	}
 }
 
-// wait reads once, into a buffer of pool's that becomes the caller's. It honours the socket's
+// wait reads once, into a buffer for size bytes that becomes the caller's. It honours the socket's
 // deadline. Its errors are those of the socket's own Read.
-func (w *waiter) wait(pool *sync.Pool) (buf *[]byte, n int, err error) {
-	w.pool, w.buf, w.n, w.err = pool, nil, 0, nil
+func (w *waiter) wait(size int) (buf *[]byte, n int, err error) {
+	w.size, w.buf, w.n, w.err = size, nil, 0, nil
 	if err := w.raw.Read(w.poll); err != nil {
 		return nil, 0, err
 	}

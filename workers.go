@@ -73,7 +73,6 @@ func (j *job) join() {
 var (
 	sealBatches = sync.Pool{New: func() any { return new(record.SealBatch) }}
 	backlogs    = sync.Pool{New: func() any { return new(backlog) }}
-	scratches   = sync.Pool{New: func() any { b := make([]byte, record.MaxCiphertext); return &b }}
 )
 
 // seal appends records of p to b, on several cores where p is large. c.out.mu is held.
@@ -122,8 +121,8 @@ func (c *Conn) openParallel(p []byte) (n int, err error) {
 	pieces := in.opener.OpenAhead(&b.batch, p, records)
 	defer func() { b.batch.Close(n) }()
 	runParallel(pieces, func(pieces iter.Seq[int]) {
-		scratch := scratches.Get().(*[]byte)
-		defer scratches.Put(scratch)
+		scratch := getBuffer(record.MaxCiphertext)
+		defer putBuffer(scratch)
 		defer volatile.Wipe(*scratch)
 		for i := range pieces {
 			b.batch.Run(i, *scratch)

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"runtime"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,13 +38,6 @@ type writeHalf struct {
 	owed    atomic.Bool                   // the peer asked for a KeyUpdate
 	awaited atomic.Pointer[chan struct{}] // closed by the KeyUpdate that we asked for
 }
-
-// The buffers into which records are sealed: for one record, and for a chunk.
-var (
-	smallBuffers    = sync.Pool{New: func() any { b := make([]byte, 0, record.MaxCiphertext+2*record.HeaderLen+64); return &b }}
-	largeBuffers    = sync.Pool{New: func() any { b := make([]byte, 0, writeChunk+writeChunk/32); return &b }}
-	parallelBuffers = sync.Pool{New: func() any { b := make([]byte, 0, parallelChunk+parallelChunk/32); return &b }}
-)
 
 // Write seals p and writes it to the transport. n counts the bytes that were
 // sealed: they are the library's to deliver. After a deadline passed
@@ -115,18 +107,15 @@ func (c *Conn) writable() error {
 	return nil
 }
 
+// writeBuffer is the size of a buffer for n bytes in full records behind a KeyUpdate. One
+// record may be padded.
+func writeBuffer(n int) int { return max(recordBuffer, n+n/64+64) }
+
 // writeChunk seals what chunk allows behind a key change that is due, adds
 // them to *n, and writes them. c.out.mu is held.
 func (c *Conn) writeChunk(p []byte, n *int) error {
-	pool := &largeBuffers
-	switch {
-	case len(p) <= record.MaxPlaintext:
-		pool = &smallBuffers
-	case len(p) > writeChunk:
-		pool = &parallelBuffers
-	}
-	buf := pool.Get().(*[]byte)
-	defer func() { pool.Put(buf) }()
+	buf := getBuffer(writeBuffer(len(p)))
+	defer putBuffer(buf)
 	b, err := c.rekeyIfDue((*buf)[:0], len(p))
 	if err != nil {
 		return err
@@ -134,7 +123,6 @@ func (c *Conn) writeChunk(p []byte, n *int) error {
 	if b, err = c.out.seal(b, p); err != nil {
 		return err
 	}
-	*buf = b[:0]
 	*n += len(p)
 	return c.send(b)
 }

@@ -1,0 +1,47 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package mayfly
+
+import (
+	"testing"
+
+	"github.com/mayfly-tls/mayfly/record"
+)
+
+// TestGetBuffer shows the sizes of buffers: the smallest that is large enough, whatever was
+// put back before.
+func TestGetBuffer(t *testing.T) {
+	t.Parallel()
+	for range 2 {
+		for _, test := range []struct{ n, want int }{
+			{0, waitBuffer}, {waitBuffer, waitBuffer}, {waitBuffer + 1, helloBuffer}, {helloBuffer + 1, recordBuffer},
+			{record.MaxCiphertext + record.HeaderLen, recordBuffer}, {recordBuffer + 1, chunkBuffer},
+			{writeChunk, chunkBuffer}, {chunkBuffer + 1, parallelBuffer}, {parallelChunk, parallelBuffer}, {1 << 30, parallelBuffer},
+		} {
+			b := getBuffer(test.n)
+			if len(*b) != test.want {
+				t.Fatalf("a buffer for %d bytes has %d, want %d", test.n, len(*b), test.want)
+			}
+			putBuffer(b)
+			foreign := make([]byte, test.want-1)
+			putBuffer(&foreign)
+		}
+	}
+}
+
+// TestWriteFillsNoBuffer shows that full records and a KeyUpdate fit the buffer that Write
+// takes for them, so that it allocates none.
+func TestWriteFillsNoBuffer(t *testing.T) {
+	t.Parallel()
+	sender, _ := hostilePair(t)
+	for _, n := range []int{1, record.MaxPlaintext, writeChunk, parallelChunk} {
+		b := getBuffer(writeBuffer(n))
+		need := sender.out.sealer.SealedLen(n) + sender.out.sealer.SealedLen(5)
+		if len(*b) < need || n == record.MaxPlaintext && len(*b) != recordBuffer {
+			t.Errorf("%d bytes and a KeyUpdate take %d, the buffer has %d", n, need, len(*b))
+		}
+		putBuffer(b)
+	}
+}
