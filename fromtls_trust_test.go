@@ -184,7 +184,9 @@ func TestFromTLSUsedConfig(t *testing.T) {
 	if err := s.Handshake(); err != nil {
 		t.Fatal(err)
 	}
+	//lint:ignore SA1019 it is the field that crypto/tls writes into
 	if config.SessionTicketKey == [32]byte{} {
+		//lint:ignore SA1019 it is the field that crypto/tls writes into
 		t.Fatal("crypto/tls has left SessionTicketKey alone")
 	}
 	sc, err := mayfly.ServerConfigFromTLS(config)
@@ -195,6 +197,7 @@ func TestFromTLSUsedConfig(t *testing.T) {
 	if err := errors.Join(clientErr, serverErr); err != nil {
 		t.Error(err)
 	}
+	//lint:ignore SA1019 it is the field that crypto/tls writes into
 	config.SessionTicketKey = [32]byte{1}
 	if _, err := mayfly.ServerConfigFromTLS(config); !errors.Is(err, mayfly.ErrConfig) {
 		t.Errorf("a key that the program set: %v", err)
