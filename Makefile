@@ -10,7 +10,7 @@ CORE = ./record ./transcript ./handshake ./internal/...
 # The modules beside this one, which need what it does not.
 MODULES = bench vectors contrib/grpc contrib/metrics contrib/pgx contrib/redis
 
-.PHONY: all demo man test race memscan secret interop check lint vuln cover bench fuzz soak peers modules bogo
+.PHONY: all demo man test race memscan memscan-long secret interop check lint vuln cover bench fuzz soak peers modules bogo
 
 all: check
 
@@ -33,6 +33,15 @@ secret: # the build whose runtime erases what functions on secrets leave behind
 memscan: # what is left of secrets in a process's memory, in both builds
 	$(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan ./message
 	GOEXPERIMENT=runtimesecret $(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan ./message
+
+# The newest Go that is measured beside $(GO).
+GO127 ?= go1.27.3
+RUNS  ?= 30
+
+memscan-long: # every situation RUNS times, in each build, of each Go version, quiet and loaded
+	for version in local $(GO127); do for experiment in "" runtimesecret; do for load in "" -loaded; do \
+		GOTOOLCHAIN=$$version GOEXPERIMENT=$$experiment $(GO) test -count=1 -v -timeout 0 -run "^TestSituations$$" ./internal/memscan -runs $(RUNS) $$load || exit; \
+	done; done; done
 
 interop: # the matrix, and messages; a peer that is missing is a failure
 	MAYFLY_REQUIRE_PEERS=1 $(GO) test -count=1 -v ./interop

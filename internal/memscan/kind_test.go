@@ -112,6 +112,9 @@ func (k kind) standard() kind {
 	if k.group == mayfly.MLKEM1024 {
 		k.group = tls.X25519MLKEM768
 	}
+	if k.group == tls.X25519MLKEM768 && !standardMLKEM {
+		k.group = tls.X25519
+	}
 	if k.client && k.stop == atFlight {
 		k.stop = atHello // it would say nothing when it has taken the ServerHello
 	}

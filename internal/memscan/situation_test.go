@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -43,8 +44,8 @@ var (
 // leftBehind names the situations in which each build is known to leave pieces. There
 // the test reports what it finds; in every other situation a find fails the test.
 var leftBehind = map[string][]string{
-	"plain":         {"grown stack", "bulk", "rekey", "dropped", "profile 100 Hz", "profile 500 Hz", "GC", "HTTP", "handshakes", "round trips", "resumed", "handoff"},
-	"runtimesecret": {"grown stack", "bulk", "rekey", "dropped", "profile 100 Hz", "profile 500 Hz", "GC", "HTTP", "handshakes", "round trips", "resumed", "handoff"},
+	"plain":         {"grown stack", "bulk", "rekey", "profile 100 Hz", "profile 500 Hz", "GC", "HTTP", "handshakes", "round trips", "handoff"},
+	"runtimesecret": {"grown stack", "bulk", "rekey", "profile 100 Hz", "profile 500 Hz", "GC", "HTTP", "handshakes", "round trips", "handoff"},
 }
 
 // An observed connection is one of the child's, as the parent sees it.
@@ -53,10 +54,7 @@ type observed struct {
 	client bool // the child is the client
 	fate   byte
 	keyLog bytes.Buffer
-	plain  []byte   // the parent sends it again and again
-	early  []byte   // early data, if any
-	conn   secure   // the parent's end
-	done   chan any // closed when the parent's side has ended
+	plain  []byte // the parent sends it again and again
 }
 
 // patternLen is the length of what the parent repeats. Each window of a longer
@@ -70,7 +68,7 @@ type needle struct {
 	whole int // the length of a piece that gives the key away, 0 if none does
 }
 
-// counts is what one run found.
+// found is what one run found.
 type found struct {
 	keys, pieces, plaintext int
 	alive                   bool // the secrets of the connection in use were found
@@ -133,7 +131,7 @@ func TestSituations(t *testing.T) {
 		}
 		if total.any > 0 {
 			report := fmt.Sprintf("%s: %d of %d runs leave something\n%s", s.name, total.any, *runs, strings.Join(where[:min(len(where), 40)], "\n"))
-			if known(s.name) {
+			if slices.Contains(leftBehind[build], s.name) {
 				t.Log(report)
 			} else {
 				t.Error(report)
@@ -142,15 +140,6 @@ func TestSituations(t *testing.T) {
 	}
 	_ = w.Flush()
 	t.Logf("%s, %s, loaded: %t; runs that found something\n%s", runtime.Version(), build, *loaded, table.String())
-}
-
-func known(name string) bool {
-	for _, s := range leftBehind[build] {
-		if s == name {
-			return true
-		}
-	}
-	return false
 }
 
 // startBurner starts a process that uses a processor until the test ends.
@@ -226,7 +215,7 @@ func observe(t *testing.T, name, how string, run int) found {
 		case n.alive:
 			f.alive = true
 			continue
-		case n.name == "plaintext" || n.name == "early data":
+		case n.name == "plaintext":
 			f.plaintext++
 		case n.whole > 0 && x.Length >= n.whole:
 			f.keys++
@@ -243,7 +232,6 @@ type observer struct {
 	how      string
 	identity *mayfly.Identity
 	cert     tls.Certificate
-	replay   mayfly.ReplayGuard
 
 	mu    sync.Mutex
 	conns []*observed
@@ -252,12 +240,11 @@ type observer struct {
 
 // The fates of a connection of the child, which it announces when it dials.
 const (
-	ends_    = 'c' // ended: everything should be gone
-	inUse    = 'u' // in use: the positive control
-	rekeyed  = 'k' // in use under new keys
-	listens  = 'l' // none: the child listens, and the parent dials
-	serves   = 'h' // none: the child serves HTTP
-	prepares = 'p' // the connection before one that resumes
+	closedByChild = 'c' // ended: everything should be gone
+	inUse         = 'u' // in use: the positive control
+	rekeyed       = 'k' // in use under new keys
+	listens       = 'l' // no connection: the child listens, and the parent dials
+	serves        = 'h' // no connection: the child serves HTTP
 )
 
 // intro is what the child says when it dials.
@@ -265,7 +252,6 @@ type intro struct {
 	Fate   byte
 	Client bool
 	Echo   bool // the parent echoes what it reads, otherwise it discards that
-	Early  bool
 	Suite  uint16
 	Amount uint32 // how much the parent sends
 	Port   uint16
@@ -345,9 +331,6 @@ func (o *observer) play(raw net.Conn, in intro) {
 	} else {
 		conn = mayfly.Client(raw, config)
 	}
-	o.mu.Lock()
-	x.conn = conn
-	o.mu.Unlock()
 	if conn.Handshake() != nil {
 		return
 	}
@@ -376,7 +359,7 @@ func (o *observer) play(raw net.Conn, in intro) {
 
 // browse fetches from the child's HTTP server.
 func (o *observer) browse(addr string, in intro) {
-	in.Fate = ends_
+	in.Fate = closedByChild
 	x := o.register(in)
 	x.plain = nil // net/http has buffers of its own
 	config := o.config(in, &x.keyLog)
@@ -448,10 +431,10 @@ func (o *observer) needles(index *memscan.Index) ([]needle, error) {
 			case strings.HasSuffix(label, "TRAFFIC_SECRET_0"):
 				sentByChild := strings.HasPrefix(label, "CLIENT") == x.client
 				alive := x.fate == inUse || x.fate == rekeyed && !sentByChild
-				if err = traffic("traffic", secret, alive); err == nil && x.fate == ends_ {
+				if err = traffic("traffic", secret, alive); err == nil && x.fate == closedByChild {
 					err = traffic("next traffic", d.expand(secret, "traffic upd", nil, s.HashLen), false)
 				}
-			case label == "EXPORTER_SECRET" && x.fate == ends_:
+			case label == "EXPORTER_SECRET" && x.fate == closedByChild:
 				add(needle{"exporter secret", false, s.HashLen}, memscan.Secret(s.NewHash, secret))
 			}
 			if err != nil {

@@ -161,7 +161,7 @@ func many(n int, f func(i int)) {
 // bulk echoes an amount on each of n connections, and closes them.
 func (s *subject) bulk(n, amount int) {
 	many(n, func(i int) {
-		conn := s.connect(intro{Fate: ends_, Client: i%2 == 0, Suite: suiteOf(i), Amount: uint32(amount)})
+		conn := s.connect(intro{Fate: closedByChild, Client: i%2 == 0, Suite: suiteOf(i), Amount: uint32(amount)})
 		check(echoAmount(conn, amount))
 		_ = conn.Close()
 	})
@@ -186,7 +186,7 @@ func echoAmount(conn net.Conn, amount int) error {
 func (s *subject) grownStack() {
 	go collect()
 	many(6, func(i int) {
-		conn := s.connect(intro{Fate: ends_, Client: i%2 == 0, Suite: tls.TLS_CHACHA20_POLY1305_SHA256, Amount: 256 << 10})
+		conn := s.connect(intro{Fate: closedByChild, Client: i%2 == 0, Suite: tls.TLS_CHACHA20_POLY1305_SHA256, Amount: 256 << 10})
 		b := make([]byte, 256<<10)
 		_, err := io.ReadFull(conn, b)
 		check(err)
@@ -257,7 +257,7 @@ func (s *subject) acceptOne(ln net.Listener, drop bool) {
 	clear(b)
 	fate := []byte{inUse}
 	if drop {
-		fate[0] = ends_
+		fate[0] = closedByChild
 	} else {
 		s.keep(conn)
 	}
@@ -301,7 +301,7 @@ func (s *subject) http() {
 // roundTrips sends small records, and closes.
 func (s *subject) roundTrips() {
 	many(6, func(i int) {
-		conn := s.connect(intro{Fate: ends_, Client: i%2 == 0, Suite: suiteOf(i), Amount: patternLen, Echo: true})
+		conn := s.connect(intro{Fate: closedByChild, Client: i%2 == 0, Suite: suiteOf(i), Amount: patternLen, Echo: true})
 		b := make([]byte, patternLen)
 		for range 2000 {
 			_, err := io.ReadFull(conn, b)
@@ -319,7 +319,7 @@ func (s *subject) handoff() {
 	c := &child{identity: s.identity, cert: s.cert}
 	s.keep(c)
 	many(12, func(i int) {
-		in := intro{Fate: ends_, Client: i%2 == 0, Suite: suiteOf(i), Amount: patternLen}
+		in := intro{Fate: closedByChild, Client: i%2 == 0, Suite: suiteOf(i), Amount: patternLen}
 		conn := s.connect(in)
 		next := c.move(kind{client: in.Client, raw: true, suite: in.Suite, group: tls.X25519}, conn.(*mayfly.Conn), nil)
 		check(echoAmount(next, patternLen))
