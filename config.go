@@ -217,7 +217,10 @@ type Config struct {
 	// MaxEarlyData, on a server, is how many bytes of early data a client may
 	// send with a ticket from here, at most 65536. Zero: none. It is accepted on
 	// connections that Listener.AcceptEarly returned or on which ReadEarly is the
-	// first call, once for each ticket: see Replay.
+	// first call, once for each ticket: see Replay. A lower limit holds at once for
+	// tickets that allow more: a client that then sends more ends its connection
+	// (unexpected_message), but with zero the early data is refused and the handshake
+	// goes on.
 	MaxEarlyData int
 
 	// MaxTicketAgeSkew is by how much a client's account of its ticket's age may differ
@@ -320,7 +323,7 @@ func PadToMultiple(m int) func(n int) int {
 // A ClientHello is what a client asks for, as GetConfig and GetCertificate see
 // it. Nothing of it is authenticated yet.
 type ClientHello struct {
-	ServerName   string        // by SNI; empty where the client sent none
+	ServerName   string        // by SNI; empty where the client sent none, or sent what is no host name (an address, say)
 	NextProtos   []string      // by ALPN
 	CipherSuites []uint16      // in the client's order
 	Groups       []tls.CurveID // in the client's order

@@ -33,7 +33,7 @@ func TestHandOnFields(t *testing.T) {
 		{writeHalf{}, "err sealer sender pending owing counts owed awaited", "mu rekey told callers", ""},
 		{keyring{}, "exporter resumption early", "mu", "machine"},
 		{earlyData{}, "accepted", "", "reading writing offered wanted left"},
-		{introduction{}, "known", "settings ctx local remote peer earlyReason", "sealers askedSealers early wantsEarly earlyRefusal cookies m selected"},
+		{introduction{}, "known", "settings ctx local remote peer earlyReason", "sealers askedSealers early ticketEarly wantsEarly earlyRefusal cookies m selected"},
 		{known{}, "Summary memory resumed", "skew", ""},
 	} {
 		var all []string

@@ -90,6 +90,10 @@ const (
 	// maxEarlyData bounds Config.MaxEarlyData: what is accepted is kept in memory.
 	maxEarlyData = 64 << 10
 
+	// sealedOverhead is what a sealed record has beyond its content: the content type and
+	// the tag (RFC 9846, Section 5.2).
+	sealedOverhead = 1 + 16
+
 	// freshness is by how much a client's account of its ticket's age may differ
 	// from ours for early data (RFC 9846, Section 8.3 speaks of ten seconds).
 	freshness = 10 * time.Second

@@ -36,7 +36,7 @@ type readHalf struct {
 	told     *KeyInfo // the present keys, where a Trace was told of them
 	counts   counts   // of application data
 	raw      int      // bytes read during the handshake
-	skip     int      // bytes of refused early data that may still be skipped
+	skip     int      // fewer bytes than this of refused early data may still be skipped
 	oddities oddities
 }
 
@@ -157,7 +157,8 @@ func (c *Conn) nextRecord(p []byte) error {
 	if in.skip > 0 && record.ContentType(b[0]) == record.ApplicationData {
 		// RFC 9846, Section 4.3.10: early data that was refused is skipped.
 		if err != nil && alert.Of(err) == alert.BadRecordMAC || !in.opener.Protected() {
-			if in.skip -= len(b); in.skip <= 0 {
+			in.raw -= len(b) // the limit of early data applies instead
+			if in.skip -= max(len(b)-record.HeaderLen-sealedOverhead, 1); in.skip <= 0 {
 				return alert.New(alert.UnexpectedMessage, "too much early data")
 			}
 			return nil

@@ -71,7 +71,7 @@ type memoryGuard struct {
 // replayWindow is for how long a use can be replayed before it is refused for its
 // age: what the client's clock may be behind, and what it may be ahead. It is longer
 // where Config.MaxTicketAgeSkew is.
-const replayWindow = 2 * freshness
+const replayWindow = 2 * (freshness + time.Millisecond)
 
 // clockStep is by how much the clock may go back, or the times of handshakes that ask at
 // once may be out of order. It is remembered for longer by as much.
@@ -127,17 +127,21 @@ func (i *introduction) acceptEarly(psk *handshake.PSK) bool {
 	issued, expected := origin.times()
 	fresh := i.settings.maxTicketAgeSkew()
 	now := i.settings.now()
-	// Tickets count in milliseconds.
-	if skew := now.Sub(expected).Truncate(time.Millisecond); skew > fresh || skew < -fresh {
+	// Tickets count in milliseconds: what is less than one beyond the limit is fresh.
+	if skew := now.Sub(expected); skew >= fresh+time.Millisecond || skew <= -fresh-time.Millisecond {
 		return false // RFC 9846, Section 8.3
 	}
 	i.earlyRefusal = EarlyDataReplayed
 	first, err := guard.Admit(i.ctx, EarlyUse{
-		Token: sha256.Sum256(psk.Identity), Issued: issued, Now: now, Until: expected.Add(fresh),
+		Token: sha256.Sum256(psk.Identity), Issued: issued, Now: now, Until: expected.Add(fresh + time.Millisecond),
 	})
 	return err == nil && first
 }
 
-// skippedEarlyData is how many bytes of refused early data a client may have sent:
-// what tickets allow, in small records.
-func skippedEarlyData(max int) int { return 1<<14 + 2*max }
+// skippedEarlyData is more than a client may have sent of refused early data, in bytes
+// without the overhead of their records: a full record where no ticket of ours is known,
+// and what the Config or the client's ticket allows, whichever is more, twice, as padding
+// cannot be told from data.
+func (i *introduction) skippedEarlyData() int {
+	return 1<<14 + 2*max(i.settings.MaxEarlyData, i.ticketEarly) + 1
+}

@@ -206,6 +206,7 @@ func (i *introduction) findSession(offer handshake.Offer) (*handshake.PSK, error
 		if err != nil {
 			return nil, nil
 		}
+		i.ticketEarly = max(i.ticketEarly, int(min(state.MaxEarlyData, maxEarlyData)))
 		if state.Expired(i.settings.now()) || i.tooOld(state) || state.ServerName != canonicalName(offer.Hello.ServerName) {
 			state.Wipe()
 			return nil, nil
@@ -214,7 +215,7 @@ func (i *introduction) findSession(offer handshake.Offer) (*handshake.PSK, error
 		expected := state.Issued.Add(age)
 		psk := &handshake.PSK{
 			Identity: bytes.Clone(offer.Identity), Kind: schedule.ResumptionBinder, Suite: state.Suite, Secret: state.Secret,
-			MaxEarlyData: state.MaxEarlyData, ALPN: state.ALPN, Origin: &session{state, expected, expected.Sub(i.settings.now()), offer.Hello},
+			MaxEarlyData: min(state.MaxEarlyData, uint32(i.settings.MaxEarlyData)), ALPN: state.ALPN, Origin: &session{state, expected, expected.Sub(i.settings.now()), offer.Hello},
 		}
 		state.Secret = nil
 		return psk, nil

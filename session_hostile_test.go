@@ -8,9 +8,11 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/mayfly-tls/mayfly"
 	"github.com/mayfly-tls/mayfly/mayflytest"
@@ -185,6 +187,102 @@ func TestSkippedEarlyData(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRefusedEarlyDataOfAForeignTicket has a server that takes no early data skip what
+// other servers allow by default: 16,384 bytes, in one record or in many.
+func TestRefusedEarlyDataOfAForeignTicket(t *testing.T) {
+	t.Parallel()
+	for _, fragment := range []int{0, 64, 512} {
+		for name, curve := range map[string]tls.CurveID{"refused": tls.X25519, "retried": tls.CurveP256} {
+			r := newEarlyRig(t)
+			r.connect(t)
+			mayfly.AllowEarly(newest(t, r.cache), 1<<14)
+			r.keys.Set(mayfly.GenerateSealingKey())
+			r.server.MaxEarlyData, r.server.CurvePreferences, r.client.MaxFragment = 0, []tls.CurveID{curve}, fragment
+			t.Logf("%s, records of %d bytes", name, fragment)
+			r.sendEarly(t, strings.Repeat("x", 1<<14)).must(t, false, "")
+		}
+	}
+}
+
+// TestEarlyDataLimitLowered lowers MaxEarlyData while a ticket lives that allows more: the
+// lower limit holds, and with 0 the early data is refused and the handshake goes on.
+func TestEarlyDataLimitLowered(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		limit, sent int
+		accepted    bool
+	}{{1000, 1000, true}, {1000, 1001, false}, {1000, 60_000, false}, {0, 1, false}, {0, 60_000, false}} {
+		r := newEarlyRig(t)
+		r.server.MaxEarlyData = 60_000
+		r.connect(t)
+		r.server.MaxEarlyData = test.limit
+		early := strings.Repeat("x", test.sent)
+		res := r.sendEarly(t, early)
+		if test.accepted || test.limit == 0 {
+			res.must(t, test.accepted, early)
+			continue
+		}
+		if e, ok := errors.AsType[*mayfly.AlertError](res.serverErr); !ok || e.Code != 10 || e.Remote || len(res.read) > test.limit {
+			t.Errorf("%+v: %d bytes were read, %v; want unexpected_message", test, len(res.read), res.serverErr)
+		}
+	}
+}
+
+// TestEarlyDataOfLargerTicketIsSkipped skips what a ticket allowed which the server
+// does not resume, or asks to send again with another share.
+func TestEarlyDataOfLargerTicketIsSkipped(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*rig){
+		"expired": func(r *rig) { at := r.clock.now().Add(25 * time.Hour); r.server.Time = func() time.Time { return at } },
+		"retried": func(r *rig) { r.server.CurvePreferences = []tls.CurveID{tls.CurveP256} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newEarlyRig(t)
+			r.server.MaxEarlyData = 1 << 16
+			r.connect(t)
+			r.server.MaxEarlyData = 0
+			change(r)
+			r.sendEarly(t, strings.Repeat("x", 1<<16)).must(t, false, "")
+		})
+	}
+}
+
+// TestReplayUntil has a guard that remembers each use for no longer than EarlyUse.Until:
+// the same ticket is not admitted again, however late within a millisecond the replay.
+func TestReplayUntil(t *testing.T) {
+	t.Parallel()
+	for _, late := range []time.Duration{-1, 0, 1, time.Millisecond / 2, time.Millisecond - 1, time.Millisecond} {
+		r := newEarlyRig(t)
+		guard := new(exactGuard)
+		r.server.Replay = guard
+		r.connect(t)
+		a, b := tcpPair(t)
+		recorder := &recording{Conn: a}
+		r.sendEarlyOver(t, recorder, b, "pay").must(t, true, "pay")
+		r.server.Time = func() time.Time { return guard.until.Add(late) }
+		a, b = tcpPair(t)
+		server := mayfly.Server(b, r.server)
+		_, _ = a.Write(recorder.first)
+		_ = a.(*net.TCPConn).CloseWrite()
+		if read, err := readEarly(server); len(read) != 0 {
+			t.Errorf("%v after Until: a replay was read: %q, %v", late, read, err)
+		}
+		_ = server.Close()
+	}
+}
+
+// An exactGuard remembers one use until its Until, and no longer.
+type exactGuard struct{ until time.Time }
+
+func (g *exactGuard) Admit(_ context.Context, use mayfly.EarlyUse) (bool, error) {
+	if use.Now.Before(g.until) {
+		return false, nil
+	}
+	g.until = use.Until
+	return true, nil
 }
 
 // TestFailedDetach leaves the connection as it was, but that a Read that was under way

@@ -33,6 +33,7 @@ type introduction struct {
 	sealers       []*SealingKey // a server's, once they were asked for
 	askedSealers  bool
 	early         int             // how many bytes of early data a client would like to send
+	ticketEarly   int             // how many bytes of early data the client's tickets allow, as far as a server knows
 	wantsEarly    bool            // somebody will read early data on a server
 	earlyRefusal  EarlyDataReason // of a server that was asked
 	earlyReason   EarlyDataReason // once the handshake is done
@@ -112,8 +113,9 @@ func (i *introduction) config() *handshake.Config {
 		config.AcceptEarlyData = i.acceptEarly
 		if i.cookies != nil {
 			config.Cookie = i.cookies
+			i.ticketEarly = maxEarlyData // no ticket is opened before the cookie is back
 		}
-		config.MaxSkippedEarlyData = skippedEarlyData(s.MaxEarlyData)
+		config.MaxSkippedEarlyData = i.skippedEarlyData
 	} else {
 		config.PSKs = i.offerPSKs()
 		if session := i.offerSession(); session != nil {

@@ -122,9 +122,9 @@ type Config struct {
 	// suite, the protocol and the place in the list fit was checked before.
 	AcceptEarlyData func(*PSK) bool
 
-	// MaxSkippedEarlyData is how many bytes of refused early data a server lets
-	// its owner skip; 0 means 16384.
-	MaxSkippedEarlyData int
+	// MaxSkippedEarlyData says how many bytes of refused early data a server lets
+	// its owner skip. It is asked after the offered keys were looked up; nil means 16384.
+	MaxSkippedEarlyData func() int
 
 	// Choose is asked by a server at the first ClientHello for the Config of this
 	// handshake; nil from it keeps the present one.
@@ -311,8 +311,8 @@ func (c *Config) peerSchemes() []credential.Scheme {
 func (c *Config) requestsPeer() bool { return c.RequestPeer || c.RequirePeer }
 
 func (c *Config) maxSkippedEarlyData() int {
-	if c.MaxSkippedEarlyData != 0 {
-		return c.MaxSkippedEarlyData
+	if c.MaxSkippedEarlyData != nil {
+		return c.MaxSkippedEarlyData()
 	}
 	return defaultSkippedEarlyData
 }

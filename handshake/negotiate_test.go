@@ -208,3 +208,22 @@ func TestChoose(t *testing.T) {
 	kept := serverConfig(func(c *Config) { c.Choose = func(*wire.ClientHello) (*Config, error) { return nil, nil } })
 	newPair(t, clientConfig(), kept).mustSucceed(t)
 }
+
+// TestServerNameThatIsNoHostName has a client send an address as its server_name, as
+// other implementations do: the server goes on without a name.
+func TestServerNameThatIsNoHostName(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"::1", "[2001:db8::1]", "fe80::1%eth0", "192.0.2.1", "db.example.", "db.example:443"} {
+		var seen []string
+		p := newPair(t, clientConfig(func(c *Config) { c.ServerName = name }), serverConfig(func(c *Config) {
+			c.Choose = func(h *wire.ClientHello) (*Config, error) { seen = append(seen, h.ServerName); return nil, nil }
+		}))
+		p.run()
+		if p.client.err != nil || p.server.err != nil || !p.client.m.Done() || !p.server.m.Done() {
+			t.Errorf("%q: %v, %v", name, p.client.err, p.server.err)
+		}
+		if got := p.server.m.Summary().ServerName; got != "" || len(seen) != 1 || seen[0] != "" {
+			t.Errorf("%q reached the server as %q and %q", name, seen, got)
+		}
+	}
+}

@@ -66,7 +66,7 @@ func (f *Fleet) begin(ctx context.Context) error {
 func (f *Fleet) use(ctx context.Context, token string, remember, age time.Duration) (bool, error) {
 	remember, age = max(remember, 0)+f.o.Skew, max(age, 0)+f.o.Skew
 	first, err := use.Run(ctx, f.o.Client, []string{f.o.Prefix + ":used-tickets"},
-		token, remember.Milliseconds(), age.Milliseconds(), f.o.MaxUses).Int()
+		token, (remember + time.Millisecond - 1).Milliseconds(), age.Milliseconds(), f.o.MaxUses).Int()
 	if err != nil {
 		return false, fmt.Errorf("mayflyredis: the store does not say whether a ticket was used: %w", err)
 	}

@@ -30,7 +30,7 @@ type ClientHello struct {
 	CipherSuites       []uint16
 	CompressionMethods []byte // nil is marshalled as the null method
 
-	ServerName              string
+	ServerName              string // a host name; empty where the client sent none, or what is no host name
 	ALPN                    []string
 	SupportedGroups         []uint16
 	KeyShares               []KeyShare

@@ -393,7 +393,7 @@ func TestAlerts(t *testing.T) {
 	const marker = "evil\x1b[31m"
 	for _, raw := range [][]byte{
 		message(ClientHelloType, marker),
-		message(ClientHelloType, helloFixed+vec16(ext(ExtServerName, vec16("\x00", vec16(marker))))),
+		message(ClientHelloType, helloFixed+vec16(ext(ExtServerName, vec16("\x00", vec16(marker), "\x00")))),
 		message(ClientHelloType, helloFixed+vec16(ext(0x6576, marker), ext(0x6576, marker))),
 		message(KeyUpdateType, "\xee"),
 	} {

@@ -4,7 +4,11 @@
 
 package wire
 
-import "golang.org/x/crypto/cryptobyte"
+import (
+	"net/netip"
+
+	"golang.org/x/crypto/cryptobyte"
+)
 
 // The longest that a name and one of its labels may be in the DNS (RFC 1035,
 // Section 2.3.4), where the name ends without a dot.
@@ -13,23 +17,26 @@ const (
 	maxLabel    = 63
 )
 
-// parseServerName reads the one host name of RFC 6066, Section 3. There are no
-// names of other types, and what their syntax would be nobody knows.
+// parseServerName reads the one host name of RFC 6066, Section 3. A list with a name of
+// another type is malformed, as the syntax of such a name is unknown. A name that is no
+// host name (an address, a U-label, a port, a wildcard, a final dot) is read as absent:
+// clients in use send such names, and no server could be chosen by one.
 func (m *ClientHello) parseServerName(s cryptobyte.String) bool {
 	var list, name cryptobyte.String
 	var kind uint8
 	if !s.ReadUint16LengthPrefixed(&list) || !s.Empty() ||
-		!list.ReadUint8(&kind) || kind != 0 || !list.ReadUint16LengthPrefixed(&name) || !list.Empty() {
+		!list.ReadUint8(&kind) || kind != 0 || !list.ReadUint16LengthPrefixed(&name) || name.Empty() || !list.Empty() {
 		return false
 	}
-	m.ServerName = string(name)
-	return isHostName(m.ServerName)
+	if isHostName(string(name)) {
+		m.ServerName = string(name)
+	}
+	return true
 }
 
 // isHostName reports whether name has the shape of a DNS name in ASCII, without
 // the final dot that RFC 6066 forbids. It is as lenient as resolvers are: labels
-// may hold underscores and begin with a hyphen. It lets the four numbers of an
-// IPv4 address pass, which RFC 6066 forbids to send: they name no host.
+// may hold underscores and begin with a hyphen. An IPv4 address is no host name.
 func isHostName(name string) bool {
 	if len(name) > maxHostName {
 		return false
@@ -48,7 +55,8 @@ func isHostName(name string) bool {
 			return false
 		}
 	}
-	return label > 0
+	_, err := netip.ParseAddr(name)
+	return label > 0 && err != nil
 }
 
 func putServerName(b *builder, name string) {
