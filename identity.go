@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/keyfile"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
@@ -55,7 +56,8 @@ func GenerateIdentity() (*Identity, error) {
 }
 
 // LoadIdentity reads the private key in a PEM file, as ParseIdentity does. On
-// Unix, a file that others than its owner may read or write is refused.
+// Unix, a file that others than its owner may read or write is refused. A file of root
+// may be readable by its group where the process is not root, as a Kubernetes secret is.
 func LoadIdentity(path string) (*Identity, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -71,8 +73,8 @@ func LoadIdentity(path string) (*Identity, error) {
 		return nil, fmt.Errorf("mayfly: the identity %s is a directory", path)
 	case info.Size() > maxIdentityFile:
 		return nil, fmt.Errorf("mayfly: the identity %s is too large for a key", path)
-	case runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("mayfly: the identity %s is open to others than its owner: chmod 600 %[1]s, and if they may have read it, make a new one", path)
+	case runtime.GOOS != "windows" && !keyfile.Private(info):
+		return nil, fmt.Errorf("mayfly: the identity %s "+keyfile.Advice, path)
 	}
 	text := make([]byte, maxIdentityFile+1) // one buffer, so that one can be wiped
 	defer volatile.Wipe(text)

@@ -29,6 +29,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly"
 	"github.com/mayfly-tls/mayfly/internal/cms"
+	"github.com/mayfly-tls/mayfly/internal/keyfile"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
@@ -75,8 +76,8 @@ func LoadKey(path string) (*Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("message: the key cannot be read: %w", err)
 	}
-	if runtime.GOOS != "windows" && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("message: the key %s is open to others than its owner: chmod 600 %[1]s, and if they may have read it, make a new one", path)
+	if runtime.GOOS != "windows" && !keyfile.Private(info) {
+		return nil, fmt.Errorf("message: the key %s "+keyfile.Advice, path)
 	}
 	text := make([]byte, maxKeyFile+1) // one buffer, so that one can be wiped
 	defer volatile.Wipe(text)

@@ -73,8 +73,9 @@ func tunnelClientCommand() *cobra.Command {
 		Use:   "client --listen ADDR --server ADDR",
 		Short: "Take plain connections on this machine, and dial a tunnel server",
 		Long: `Take plain connections on --listen, and dial --server for each. An address is
-host:port, or unix: and a path; a Unix socket is made for this user alone. --listen
-systemd: takes the socket that systemd hands over, systemd:NAME the one of that name.`,
+host:port, or unix: and a path; a Unix socket is made for this user alone, so
+abstract ones (unix:@name) are refused. --listen systemd: takes the socket that systemd
+hands over, systemd:NAME the one of that name.`,
 		Example: "  mayfly tunnel client --listen 127.0.0.1:5432 --server db:7000 --key app.key --peer sha256//9fQ…=",
 		Args:    cobra.NoArgs,
 		RunE:    o.run,

@@ -16,6 +16,9 @@ import (
 
 // plain refuses a plain side that leaves this machine, unless that is wanted.
 func (o *tunnelOptions) plain(flag string, a tunnel.Address) error {
+	if a.Abstract() {
+		return fmt.Errorf("--%s %s is an abstract socket, which every user of this machine can use: give the path of a socket", flag, a)
+	}
 	if o.overNetwork || a.Local() {
 		return nil
 	}

@@ -27,6 +27,9 @@ func ParseAddress(s string) (Address, error) {
 		if path == "" {
 			return Address{}, errors.New("unix: needs the path of a socket after it")
 		}
+		if abstract(path) {
+			return Address{}, fmt.Errorf("%q is an abstract socket, which every user of this machine can use: give the path of a socket, or ./%s for a path that begins so", s, path)
+		}
 		return Address{"unix", path}, nil
 	}
 	_, port, err := net.SplitHostPort(s)
@@ -38,6 +41,14 @@ func ParseAddress(s string) (Address, error) {
 	}
 	return Address{"tcp", s}, nil
 }
+
+// abstract reports whether a name is that of a Linux socket without a file. Such a socket
+// has no permissions: every local user can connect to it, and take its name.
+func abstract(name string) bool { return name != "" && (name[0] == '@' || name[0] == 0) }
+
+// Abstract reports whether the address is a socket without a file, which every local user
+// can use.
+func (a Address) Abstract() bool { return a.Network == "unix" && abstract(a.Addr) }
 
 // Local reports whether only this machine can be at the other end: a Unix socket, a
 // loopback address, or the name localhost.

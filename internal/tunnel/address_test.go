@@ -42,7 +42,7 @@ func TestParseAddress(t *testing.T) {
 			t.Errorf("%s: written as %s, which is %+v, %v", s, a, again, err)
 		}
 	}
-	for _, s := range []string{"", "unix:", "5432", "localhost", "::1:80:90", "[::1]", "db.sock", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:no such service"} {
+	for _, s := range []string{"", "unix:", "unix:@name", "unix:@", "unix:\x00name", "5432", "localhost", "::1:80:90", "[::1]", "db.sock", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1", "127.0.0.1:no such service"} {
 		if a, err := ParseAddress(s); err == nil {
 			t.Errorf("%q is taken for %+v", s, a)
 		}
