@@ -186,7 +186,6 @@ func TestFromTLSUsedConfig(t *testing.T) {
 	}
 	//lint:ignore SA1019 it is the field that crypto/tls writes into
 	if config.SessionTicketKey == [32]byte{} {
-		//lint:ignore SA1019 it is the field that crypto/tls writes into
 		t.Fatal("crypto/tls has left SessionTicketKey alone")
 	}
 	sc, err := mayfly.ServerConfigFromTLS(config)
