@@ -18,7 +18,10 @@ func (c *Conn) apply(events []handshake.Event) error {
 	if !c.done.Load() && c.intro.settings.MaxFragment != 0 {
 		c.out.sealer.SetMaxFragment(c.intro.settings.MaxFragment)
 	}
+	applied := 0
+	defer func() { handshake.Discard(events[applied:]) }() // of an error, or a hook that panics
 	for i, event := range events {
+		applied = i + 1
 		var err error
 		switch e := event.(type) {
 		case handshake.Send:
@@ -62,7 +65,6 @@ func (c *Conn) apply(events []handshake.Event) error {
 			err = alert.New(alert.InternalError, "an event that nobody knows")
 		}
 		if err != nil {
-			handshake.Discard(events[i+1:])
 			return err
 		}
 	}
@@ -84,8 +86,15 @@ func (c *Conn) tellKeys(told **KeyInfo, d Direction, epoch handshake.Epoch, gene
 
 // tellKeysGone traces that the keys of one half are gone.
 func (c *Conn) tellKeysGone(told **KeyInfo) {
-	if *told != nil {
-		c.tell().keysDestroyed(**told)
+	if info := *told; info != nil {
 		*told = nil
+		c.tell().keysDestroyed(*info)
+	}
+}
+
+// tellKeysWiped is tellKeysGone at the end of a connection, which no hook may stop.
+func (c *Conn) tellKeysWiped(told **KeyInfo) {
+	if *told != nil {
+		isolate(c.tell().log, func() { c.tellKeysGone(told) })
 	}
 }

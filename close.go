@@ -363,8 +363,17 @@ func (c *Conn) sealCloseNotify() {
 	c.sealAlert(alert.CloseNotify)
 }
 
-// sealAlert puts an alert behind what is pending. c.out.mu is held.
+// sealAlert puts an alert behind what is pending: without padding, if Config.Padding
+// panics, as the connection has to end all the same. c.out.mu is held.
 func (c *Conn) sealAlert(code alert.Code) {
+	sealed := false
+	defer func() {
+		if p := recover(); p != nil && !sealed {
+			c.tell().log.panicked(p)
+			c.out.sealer.SetPadding(nil)
+			c.sealAlert(code)
+		}
+	}()
 	level := byte(2)
 	if code == alert.CloseNotify {
 		level = 1
@@ -372,6 +381,7 @@ func (c *Conn) sealAlert(code alert.Code) {
 	if b, err := c.out.sealer.SealReserved(c.out.pending, record.Alert, []byte{level, byte(code)}); err == nil {
 		c.out.pending = b
 	}
+	sealed = true
 }
 
 // wipe destroys all that a closed connection knows. Nobody runs its handshake.
@@ -387,7 +397,9 @@ func (c *Conn) wipe(err error) {
 	c.out.mu.Unlock()
 	c.keys.wipe()
 	if c.buried.CompareAndSwap(false, true) {
-		c.tell().closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()})
+		if t := c.tell(); t.trace != nil && t.trace.Closed != nil {
+			isolate(t.log, func() { t.closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()}) })
+		}
 	}
 }
 
@@ -395,11 +407,11 @@ func (c *Conn) wipe(err error) {
 // from now on. The half is held.
 func (c *Conn) wipeIn(err error) {
 	c.in.wipe(err)
-	c.tellKeysGone(&c.in.told)
+	c.tellKeysWiped(&c.in.told)
 	c.deaf.close()
 }
 
 func (c *Conn) wipeOut(err error) {
 	c.out.wipe(err)
-	c.tellKeysGone(&c.out.told)
+	c.tellKeysWiped(&c.out.told)
 }

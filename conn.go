@@ -43,6 +43,8 @@ type Conn struct {
 	until   time.Time // when the handshake must be done
 	failed  error     // why it failed: sticky
 
+	doneTold bool // the Trace was told that the handshake is done, or has failed
+
 	in    *readHalf  // of parts
 	out   *writeHalf // of parts
 	keys  *keyring   // of parts
@@ -211,5 +213,5 @@ func (c *Conn) tell() teller {
 	if t := c.teller.Load(); t != nil {
 		return *t
 	}
-	return teller{ctx: context.Background()}
+	return teller{ctx: context.Background(), log: new(failureLog)}
 }

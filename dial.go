@@ -86,10 +86,17 @@ func (d *Dialer) dial(ctx context.Context, network, addr string, handshake func(
 		return nil, err
 	}
 	c := newConn(inner, s, nil, nil)
+	returned := false
+	defer func() {
+		if !returned { // a callback has panicked
+			_ = c.Close()
+		}
+	}()
 	err = handshake(ctx, c)
 	if err == nil && d.Confirm {
 		err = c.confirm(ctx)
 	}
+	returned = true
 	if err != nil {
 		c.abandon()
 		return nil, err

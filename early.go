@@ -208,7 +208,7 @@ func (c *Conn) receiveEarly(content []byte) error {
 // session's client alone, and may answer a replay. It is for servers whose ReadEarly
 // has returned data; after the handshake it is Write. n and deadlines mean the same
 // as there.
-func (c *Conn) WriteEarly(p []byte) (int, error) {
+func (c *Conn) WriteEarly(p []byte) (n int, err error) {
 	if c.done.Load() {
 		return c.Write(p)
 	}
@@ -224,8 +224,8 @@ func (c *Conn) WriteEarly(p []byte) (int, error) {
 		}
 		return c.Write(p)
 	}
-	n, err := c.writeEarly(p)
-	return n, c.passBaton(err)
+	defer func() { err = c.passBaton(err) }() // Padding may panic
+	return c.writeEarly(p)
 }
 
 // writeEarly seals p under the keys of the application. The baton is held.

@@ -24,7 +24,7 @@ func TestHandOnFields(t *testing.T) {
 	}{
 		{Conn{}, "server confirmed started in out keys parts early intro",
 			"inner settings deadlines deaf done closed leaving detached ended lifetime tickets teller buried hearing",
-			"invalid baton cancel machine took until failed earlyPeer cookies"},
+			"invalid baton cancel machine took until failed doneTold earlyPeer cookies"},
 		{parts{}, "in out keys", "over forget", ""},
 		{readHalf{}, "err opener assembler receiver inbox plain early counts oddities", "mu earlyMu told", "raw skip"},
 		{inbox{}, "buf r w", "waiter bulk poor", ""},

@@ -52,6 +52,14 @@ func (k *keyring) keep(x *schedule.Exporter, r *schedule.Resumption) {
 	k.machine, k.exporter, k.resumption = nil, x, r
 }
 
+// dropResumption destroys the resumption secret, of which no more tickets are made.
+func (k *keyring) dropResumption() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.resumption.Wipe()
+	k.resumption = nil
+}
+
 // keepEarly takes over the early exporter's.
 func (k *keyring) keepEarly(x *schedule.Exporter) {
 	k.mu.Lock()

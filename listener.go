@@ -62,6 +62,11 @@ func NewListener(inner net.Listener, config *Config) (*Listener, error) {
 // Accept, each in its own time: a stranger's failure goes to Config.Trace, or
 // rate-limited to slog where that is nil, and is never Accept's error.
 //
+// If a callback of the Config panics, or calls runtime.Goexit, during a handshake, that
+// connection fails with internal_error, slog has the stack, rate-limited, and the Listener
+// goes on. On the goroutine of a caller, in Dial or Conn.Handshake, the panic goes on to
+// the caller, after the connection has failed and its keys were wiped.
+//
 // The exported fields are limits. They may be set before the first Accept. All
 // methods may be called at the same time.
 type Listener struct {
@@ -400,7 +405,21 @@ func (l *Listener) greet(p *candidate) {
 	if !l.identify(p, until) {
 		return
 	}
-	err := p.conn.handshakeOrEarly(l.ctx, l.early.Load())
+	var err error = errCallback
+	defer func() {
+		value := recover()
+		logged := err == error(errCallback)
+		if logged { // there was a panic, or runtime.Goexit, in which case only deferred calls still run
+			l.failures.panicked(value)
+		}
+		l.settle(p, err, logged)
+	}()
+	err = p.conn.handshakeOrEarly(l.ctx, l.early.Load())
+}
+
+// settle puts a connection whose handshake has ended into the queue, or closes it. A
+// failure that was not logged is.
+func (l *Listener) settle(p *candidate, err error, logged bool) {
 	if err != nil {
 		p.conn.linger() // counted all the while
 	}
@@ -409,7 +428,10 @@ func (l *Listener) greet(p *candidate) {
 		asked := p.revoked
 		p.revoked = nil
 		l.mu.Unlock()
-		if slices.ContainsFunc(asked, func(revoked func(Peer) bool) bool { return revoked(p.conn.Peer()) }) {
+		revoked := true
+		if o := isolate(&l.failures, func() { revoked = slices.ContainsFunc(asked, func(f func(Peer) bool) bool { return f(p.conn.Peer()) }) }); !o.returned {
+			err, logged = errCallback, true
+		} else if revoked {
 			err = errRevoked
 		}
 		l.mu.Lock()
@@ -425,7 +447,7 @@ func (l *Listener) greet(p *candidate) {
 	l.changed()
 	l.mu.Unlock()
 	_ = p.conn.closeWithin(interruptTimeout)
-	if err != nil && wasPending {
+	if err != nil && wasPending && !logged {
 		l.failures.add(l.settings.Trace, p.remote, err)
 	}
 }
@@ -513,7 +535,7 @@ func (l *Listener) changed() {
 func (l *Listener) tellAcceptError(info AcceptErrorInfo) {
 	if t := l.settings.Trace; t != nil {
 		if t.AcceptError != nil {
-			t.AcceptError(l.ctx, info)
+			isolate(&l.failures, func() { t.AcceptError(l.ctx, info) })
 		}
 		return
 	}
@@ -533,21 +555,27 @@ func (f *failureLog) add(trace *Trace, remote net.Addr, err error) {
 	if trace != nil {
 		return
 	}
+	if unsaid, ok := f.admit(); ok {
+		slog.Warn("mayfly: a connection failed before it was accepted", "remote", remote, "error", err, "unsaid", unsaid)
+	}
+}
+
+// admit reports whether one more line may be written in this second, and how many were
+// not since the last one.
+func (f *failureLog) admit() (unsaid int, ok bool) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	now := time.Now().Unix()
 	if now != f.second {
 		f.second, f.written = now, 0
 	}
 	if f.written >= failuresLogged {
 		f.unsaid++
-		f.mu.Unlock()
-		return
+		return 0, false
 	}
 	f.written++
-	unsaid := f.unsaid
-	f.unsaid = 0
-	f.mu.Unlock()
-	slog.Warn("mayfly: a connection failed before it was accepted", "remote", remote, "error", err, "unsaid", unsaid)
+	unsaid, f.unsaid = f.unsaid, 0
+	return unsaid, true
 }
 
 // hostOf is the IP address of addr, the /64 of an IPv6 address, as one host has

@@ -83,7 +83,9 @@ func (c *Conn) passBaton(err error) error {
 // handshakeIsOver reports whether the machine has nothing more to do.
 func (c *Conn) handshakeIsOver() bool { return c.machine.Done() }
 
-// handshakeUntil runs the handshake until enough of it is done. The baton is held.
+// handshakeUntil runs the handshake until enough of it is done. The baton is held. If a
+// callback of the application panics or calls runtime.Goexit, the connection fails with
+// internal_error, and the baton is given back, before that goes on to the caller.
 func (c *Conn) handshakeUntil(ctx context.Context, enough func() bool) error {
 	switch {
 	case c.done.Load():
@@ -108,23 +110,65 @@ func (c *Conn) handshakeUntil(ctx context.Context, enough func() bool) error {
 		return net.ErrClosed
 	}
 
+	returned := false
+	defer func() {
+		if !returned {
+			_ = c.passBaton(nil)
+		}
+	}()
 	c.in.mu.Lock()
 	defer c.unlockIn()
 	c.out.mu.Lock()
 	defer c.unlockOut()
+	defer func() {
+		if !returned {
+			c.failCallback()
+		}
+	}()
+	err := c.handshakeLocked(asked, ctx, enough)
+	returned = true
+	return err
+}
+
+// handshakeLocked is handshakeUntil with both halves held.
+func (c *Conn) handshakeLocked(asked, ctx context.Context, enough func() bool) error {
 	if err := c.begin(asked, ctx); err != nil {
 		return c.handshakeError(ctx, err)
 	}
-	lift := c.deadlines.boundBy(ctx, &c.deadlines.read, &c.deadlines.write)
-	err := c.pump(enough)
-	lift()
-	if err != nil {
+	if err := c.pumpWithin(ctx, enough); err != nil {
 		return c.handshakeError(ctx, err)
 	}
 	if c.machine.Done() {
 		c.complete()
 	}
 	return nil
+}
+
+// pumpWithin is pump, as long as ctx allows.
+func (c *Conn) pumpWithin(ctx context.Context, enough func() bool) error {
+	defer c.deadlines.boundBy(ctx, &c.deadlines.read, &c.deadlines.write)()
+	return c.pump(enough)
+}
+
+// failCallback ends a connection in whose handshake a callback has panicked, or called
+// runtime.Goexit. Both halves are held.
+func (c *Conn) failCallback() {
+	c.out.sealer.SetPadding(nil) // a callback too
+	err := c.failHandshake(errCallback)
+	if c.failed == nil {
+		c.failed = err
+	}
+	c.keys.wipe()
+	c.machine = nil
+	isolate(c.tell().log, func() { c.tellHandshakeDone(err) })
+}
+
+// tellHandshakeDone traces the end of the handshake, once.
+func (c *Conn) tellHandshakeDone(err error) {
+	if !c.doneTold {
+		c.doneTold = true
+		c.tell().handshakeDone(c.handshakeInfo(err))
+	}
 }
 
 // handshakeContext bounds ctx by what is left of Config.HandshakeTimeout.
@@ -142,7 +186,7 @@ func (c *Conn) begin(asked, ctx context.Context) error {
 		return nil
 	}
 	c.started = time.Now()
-	c.teller.Store(&teller{trace: c.settings.Trace, ctx: context.WithoutCancel(asked)})
+	c.teller.Store(&teller{trace: c.settings.Trace, ctx: context.WithoutCancel(asked), log: &c.settings.waiting.log})
 	c.tell().handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.server})
 	c.intro = &introduction{
 		settings: c.settings, ctx: ctx, local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr(),
@@ -213,37 +257,36 @@ func (c *Conn) handshakeError(ctx context.Context, err error) error {
 	c.failed = c.failHandshake(err)
 	c.keys.wipe()
 	c.machine = nil
-	c.tell().handshakeDone(c.handshakeInfo(c.failed))
+	c.tellHandshakeDone(c.failed)
 	return c.failed
 }
 
 // complete makes the connection ready for data. Both halves are held.
 func (c *Conn) complete() {
-	resumption := c.machine.Resumption()
 	c.intro.learn()
 	c.early.accepted = c.intro.known.EarlyData
 	c.tickets = c.intro.newTicketTaker()
+	resumption := c.machine.Resumption()
+	c.in.receiver, c.out.sender = c.machine.Split()
+	c.keys.keep(c.machine.Exporter(), resumption) // before a callback may panic
+	c.machine = nil
 	var tickets []byte
 	if c.intro.settings.server {
 		tickets = c.intro.newTickets(resumption)
 	}
 	if c.tickets == nil {
-		resumption.Wipe()
-		resumption = nil
+		c.keys.dropResumption()
 	}
 	c.intro.seal()
 	c.settings = c.intro.settings // GetConfig may have chosen others
 	c.out.sealer.SetPadding(c.settings.Padding)
-	c.in.receiver, c.out.sender = c.machine.Split()
-	c.keys.keep(c.machine.Exporter(), resumption)
-	c.machine = nil
 	c.took = time.Since(c.started)
 	c.out.rekey = rekeyState{policy: c.settings.Rekey.withDefaults(), since: time.Now()}
-	c.tell().handshakeDone(c.handshakeInfo(nil))
-	c.live()
+	c.tellHandshakeDone(nil)
 	if c.server {
 		c.greet(tickets)
 	}
+	c.live() // no callback of this handshake comes after it
 	c.unsettle()
 }
 

@@ -54,7 +54,10 @@ const ticketPurpose = "ticket"
 var errSlow = errors.New("mayfly: the store did not answer in time")
 
 // waiting counts the calls of a store that have not come back.
-type waiting struct{ n atomic.Int32 }
+type waiting struct {
+	n   atomic.Int32
+	log failureLog // of callbacks that panic where nothing waits for them
+}
 
 // begin counts one more, and reports whether there are no more than limit.
 func (w *waiting) begin(limit int32) bool {
@@ -68,11 +71,13 @@ func (w *waiting) begin(limit int32) bool {
 func (w *waiting) end() { w.n.Add(-1) }
 
 // ask waits for a store of the application's, but no longer than storeTimeout. What
-// comes after that is given to late.
+// comes after that is given to late. A panic of the store, or runtime.Goexit, is as if it
+// had been called on this goroutine.
 func ask[T any](ctx context.Context, w *waiting, f func(context.Context) (T, error), late func(T)) (T, error) {
 	type answer struct {
 		v   T
 		err error
+		outcome
 	}
 	var zero T
 	if !w.begin(maxWaiting) {
@@ -83,11 +88,13 @@ func ask[T any](ctx context.Context, w *waiting, f func(context.Context) (T, err
 	answered := make(chan answer, 1)
 	go func() {
 		defer w.end()
-		v, err := f(ctx)
-		answered <- answer{v, err}
+		var a answer
+		defer func() { answered <- a }()
+		containedInto(&a.outcome, &w.log, func() { a.v, a.err = f(ctx) })
 	}()
 	select {
 	case a := <-answered:
+		a.replay()
 		return a.v, a.err
 	case <-ctx.Done():
 		go func() { late((<-answered).v) }()
@@ -432,5 +439,5 @@ func (i *introduction) random() io.Reader {
 // sessionError traces that something of sessions has failed, which costs no more than
 // a full handshake.
 func (i *introduction) sessionError(what string, err error) {
-	teller{i.settings.Trace, i.ctx}.sessionError(SessionErrorInfo{RemoteAddr: i.remote, Action: what, Err: err})
+	teller{i.settings.Trace, i.ctx, &i.settings.waiting.log}.sessionError(SessionErrorInfo{RemoteAddr: i.remote, Action: what, Err: err})
 }

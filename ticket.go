@@ -71,6 +71,7 @@ func (c *Conn) takeTicket(ticket *wire.NewSessionTicket) {
 		return
 	}
 	tell, remote := c.tell(), c.inner.RemoteAddr()
+	log := &t.settings.waiting.log
 	lost := func(err error) {
 		s.Wipe()
 		tell.sessionError(SessionErrorInfo{RemoteAddr: remote, Action: "put", Err: err})
@@ -83,8 +84,10 @@ func (c *Conn) takeTicket(ticket *wire.NewSessionTicket) {
 		defer t.putting.end()
 		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
 		defer cancel()
-		if err := store.Put(ctx, t.name, s); err != nil {
-			lost(err)
+		err := errPut
+		isolate(log, func() { err = store.Put(ctx, t.name, s) })
+		if err != nil {
+			isolate(log, func() { lost(err) })
 		}
 	}()
 }

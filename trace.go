@@ -16,7 +16,9 @@ import (
 //
 // Hooks run synchronously on the goroutine that does the work, with locks of the
 // connection held: they must return soon and must not call methods of the Conn.
-// Hooks of one connection's two directions may run at the same time. The context
+// Hooks of one connection's two directions may run at the same time. A hook that panics
+// ends the handshake that it is told of, as other callbacks do: see Listener. A panic of a
+// hook that is told of the end of a connection is logged, and harms nothing. The context
 // carries the values of the one that was given to HandshakeContext, DialContext,
 // or of the Listener.
 type Trace struct {
@@ -164,6 +166,7 @@ type AcceptErrorInfo struct {
 type teller struct {
 	trace *Trace
 	ctx   context.Context
+	log   *failureLog // of hooks that panic at the end of a connection
 }
 
 func (t teller) handshakeStart(info HandshakeStartInfo) {

@@ -347,8 +347,8 @@ func (k *keyLog) line(label string, clientRandom, secret []byte) {
 	b = append(append(b, label...), ' ')
 	b = append(hex.AppendEncode(b, clientRandom), ' ')
 	b = append(hex.AppendEncode(b, secret), '\n')
+	defer volatile.Wipe(b)
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	_, _ = k.w.Write(b) // a debugging aid that fails does not fail the connection
-	volatile.Wipe(b)
 }

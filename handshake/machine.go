@@ -186,6 +186,8 @@ func (m *Machine) Wipe() {
 	if m.err == nil {
 		m.err = alert.New(alert.InternalError, "the handshake was abandoned")
 	}
+	Discard(m.events) // of a call that a callback has ended by a panic
+	m.events = nil
 	m.wipe()
 	if !m.Done() {
 		m.state = endState{}

@@ -227,6 +227,7 @@ func (m *Machine) sendServerHello(hello *wire.ClientHello, selected *selection) 
 	if err := m.random(answer.Random[:]); err != nil {
 		return err
 	}
+	m.summary.EarlyData = m.takesEarlyData(selected, hello) // a callback, which may panic: before there are secrets
 	share, shared, err := kex.Respond(selected.group, m.cfg.Rand, selected.share)
 	if err != nil {
 		return withAlert(err, alert.InternalError, "no key could be agreed on")
@@ -236,7 +237,6 @@ func (m *Machine) sendServerHello(hello *wire.ClientHello, selected *selection) 
 		index := uint16(selected.pskIndex)
 		answer.SelectedPSK = &index
 	}
-	m.summary.EarlyData = m.takesEarlyData(selected, hello)
 	early := m.newEarly(m.secrets.psk)
 	var earlyKeys *suite.Keys
 	if m.summary.EarlyData {
