@@ -199,7 +199,7 @@ func TestListenerManyClientsOfOneAddress(t *testing.T) {
 	dialed.Wait()
 	close(conns)
 	for c := range conns {
-		defer c.Close()
+		t.Cleanup(func() { _ = c.Close() })
 	}
 	select {
 	case err := <-failures:
