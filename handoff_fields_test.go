@@ -28,7 +28,7 @@ func TestHandOnFields(t *testing.T) {
 		{parts{}, "in out keys", "over forget", ""},
 		{readHalf{}, "err opener assembler receiver inbox plain early counts oddities", "mu earlyMu told", "raw skip"},
 		{inbox{}, "buf r w", "waiter bulk poor", ""},
-		{oddities{}, "empty warnings keyUpdates tickets ccs", "", ""},
+		{oddities{}, "empty warnings keyUpdates tickets ccs", "updated sentBefore", ""},
 		{counts{}, "records bytes keys", "", ""},
 		{writeHalf{}, "err sealer sender pending owing counts owed awaited", "mu rekey told callers", ""},
 		{keyring{}, "exporter resumption early", "mu", "machine"},

@@ -150,7 +150,7 @@ func (c *Conn) restoreIn(s *handover.In, used *suite.Suite) error {
 	in.counts.bytes.Store(s.CountBytes)
 	in.counts.keys.Store(s.Generation)
 	in.early = bytes.Clone(s.Early.Bytes())
-	in.oddities = oddities{int(s.Oddities[0]), int(s.Oddities[1]), int(s.Oddities[2]), int(s.Oddities[3]), int(s.Oddities[4])}
+	in.oddities = oddities{empty: int(s.Oddities[0]), warnings: int(s.Oddities[1]), keyUpdates: int(s.Oddities[2]), tickets: int(s.Oddities[3]), ccs: int(s.Oddities[4])}
 	if s.Plain.Len()+len(s.Ahead) > 0 {
 		in.hold(s.Plain.Len() + len(s.Ahead))
 		n := copy(*in.buf, s.Plain.Bytes())

@@ -49,6 +49,10 @@ const (
 	// application data between (BoringSSL's kMaxKeyUpdates).
 	maxKeyUpdates = 32
 
+	// keyUpdateRecovery is the time after which one more KeyUpdate may come. An answer
+	// to Rekey is not counted.
+	keyUpdateRecovery = 10 * time.Second
+
 	// maxTickets is how many NewSessionTickets may come in a row with no
 	// application data between.
 	maxTickets = 32

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -43,6 +44,9 @@ type readHalf struct {
 // oddities counts what is tolerated only so often; see limits.go.
 type oddities struct {
 	empty, warnings, keyUpdates, tickets, ccs int
+
+	updated    time.Time // when the budget for KeyUpdates last recovered by time
+	sentBefore uint64    // application records sent before the last KeyUpdate
 }
 
 // over counts one more of *n, and is an error past max.
@@ -222,7 +226,7 @@ func (c *Conn) dispatchHandshake(fragment []byte) error {
 		}
 		var events []handshake.Event
 		if c.done.Load() {
-			if err := in.countPostHandshake(msg.Type); err != nil {
+			if err := c.countPostHandshake(msg.Type); err != nil {
 				return err
 			}
 			events, err = in.receiver.Receive(msg, in.assembler.Aligned)
@@ -239,14 +243,33 @@ func (c *Conn) dispatchHandshake(fragment []byte) error {
 }
 
 // countPostHandshake bounds the messages with which a peer could keep us busy.
-func (in *readHalf) countPostHandshake(t wire.MessageType) error {
+func (c *Conn) countPostHandshake(t wire.MessageType) error {
+	in := c.in
 	switch t {
 	case wire.KeyUpdateType:
+		if c.out.awaited.Load() != nil {
+			return nil // this side asked for it
+		}
+		in.recoverKeyUpdates(time.Now(), c.out.counts.records.Load())
 		return in.oddities.over(&in.oddities.keyUpdates, maxKeyUpdates, "too many key updates without data between them")
 	case wire.NewSessionTicketType:
 		return in.oddities.over(&in.oddities.tickets, maxTickets, "too many session tickets without data between them")
 	}
 	return nil
+}
+
+// recoverKeyUpdates gives back the budget for KeyUpdates that nothing asked for: all of it
+// when application data was sent since the last one, and one for each keyUpdateRecovery.
+func (in *readHalf) recoverKeyUpdates(now time.Time, sent uint64) {
+	o := &in.oddities
+	if sent != o.sentBefore {
+		o.keyUpdates = 0
+	}
+	if n := now.Sub(o.updated) / keyUpdateRecovery; n > 0 {
+		o.keyUpdates -= int(min(n, time.Duration(o.keyUpdates)))
+		o.updated = now
+	}
+	o.sentBefore = sent
 }
 
 // receiveAlert reads an alert (RFC 9846, Section 6).

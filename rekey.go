@@ -189,9 +189,10 @@ func (c *Conn) writeErrorBy(ctx context.Context, err error) error {
 
 // WaitPeer waits until the peer has changed its keys in answer to Rekey, and
 // returns at once where no request is unanswered. Any change of the peer's after the
-// request counts as the answer (RFC 9846, Section 4.7.3), a server's first one, by
-// which it greets a client, among them. Somebody must be reading
-// meanwhile: the peer's KeyUpdate is found by Read, among the data. It returns
+// request counts as the answer (RFC 9846, Section 4.7.3). Another goroutine must be in Read
+// meanwhile, which finds the peer's KeyUpdate among the data. A mayfly peer answers just
+// before its next data, or at Close: WaitPeer waits for as long as that peer has nothing to
+// write, so bound it by ctx. It returns
 // ctx's error, or net.ErrClosed when nothing more will be received.
 func (c *Conn) WaitPeer(ctx context.Context) error {
 	ch := c.out.awaited.Load()
