@@ -286,6 +286,7 @@ func (noKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return
 func parseIdentity(text []byte) (*Identity, error) {
 	var id *Identity
 	others := ""
+	text = keyfile.TrimMark(text)
 	for {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {

@@ -282,6 +282,7 @@ func newAgreement(key *ecdh.PrivateKey) *agreement {
 func parseKey(text []byte) (*Key, error) {
 	held := new(heldKey)
 	var certificates []*x509.Certificate
+	text = keyfile.TrimMark(text)
 	for {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {

@@ -10,15 +10,13 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"mime"
-	"net/textproto"
 	"strings"
 
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
 const (
-	maxHeaders = 64 << 10 // bytes of a mail's headers
+	maxHeaders = 1 << 20 // bytes of a mail's headers, or of the text before PEM
 
 	lineBytes = 57 // that make a line of 76 letters: RFC 2045, Section 6.8
 	lineLen   = lineBytes/3*4 + 2
@@ -90,7 +88,8 @@ func (m *mimeWriter) flush() error {
 }
 
 // unarmor returns the CMS in what may be a mail, or PEM. kind is the smime-type that a
-// mail should have.
+// mail should have. It takes what containers look like in practice, as OpenSSL does; what
+// is inside is read strictly.
 func unarmor(src source, kind string) source {
 	return func() (io.Reader, error) {
 		raw, err := src()
@@ -98,85 +97,175 @@ func unarmor(src source, kind string) source {
 			return nil, err
 		}
 		r := bufio.NewReaderSize(raw, 64<<10)
+		if mark, _ := r.Peek(len(byteOrderMark)); string(mark) == byteOrderMark {
+			_, _ = r.Discard(len(byteOrderMark))
+		}
 		first, err := r.Peek(1)
 		switch {
 		case err != nil && err != io.EOF:
 			return nil, err
 		case err == io.EOF || first[0] == 0x30: // a SEQUENCE, or nothing
 			return r, nil
-		case first[0] == '-':
-			return readPEM(r)
 		}
-		return readMIME(r, kind)
+		return readText(r, kind)
 	}
 }
 
-// errApart is that of RFC 8551, Section 3.5.3, which has the signed text outside CMS.
-var errApart = because(ErrUnsupported, "it is signed by a part of its own (multipart/signed)")
+// byteOrderMark is what some editors put before text in UTF-8.
+const byteOrderMark = "\ufeff"
 
-// readMIME returns the body of an entity of application/pkcs7-mime.
-func readMIME(r *bufio.Reader, kind string) (io.Reader, error) {
-	text, err := readHeaders(r)
-	if err != nil {
-		return nil, err
+const space = " \t\r\n"
+
+// readText returns the CMS in a mail, or in PEM with text before it.
+func readText(r *bufio.Reader, kind string) (io.Reader, error) {
+	var head mailHead
+	inHead := true
+	for read := 0; ; {
+		line, err := readLine(r, maxHeaders-read)
+		if err != nil {
+			return nil, err
+		}
+		first := read == 0
+		read += len(line)
+		switch trimmed := strings.Trim(line, space); {
+		case strings.HasPrefix(trimmed, "-----BEGIN "):
+			return readPEM(r, trimmed)
+		case !inHead: // text before PEM
+		case trimmed == "":
+			if head.fields["content-type"] != "" {
+				return head.body(r, kind)
+			}
+			inHead = read == len(line) // an empty line may stand before the head
+		case first && strings.HasPrefix(line, "From "): // of an mbox
+		default:
+			if !head.add(strings.TrimRight(line, "\r\n")) {
+				return nil, ErrDamaged
+			}
+		}
 	}
-	header, err := textproto.NewReader(bufio.NewReader(bytes.NewReader(text))).ReadMIMEHeader()
-	if err != nil {
-		return nil, ErrDamaged
+}
+
+// readLine reads a line with its end. What has no end within limit is damaged.
+func readLine(r *bufio.Reader, limit int) (string, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		if len(line)+len(part) > limit {
+			return "", ErrDamaged
+		}
+		line = append(line, part...)
+		switch err {
+		case nil:
+			return string(line), nil
+		case bufio.ErrBufferFull:
+		case io.EOF:
+			return "", ErrDamaged // it may as well be something else altogether
+		default:
+			return "", err
+		}
 	}
-	media, params, err := mime.ParseMediaType(header.Get("Content-Type"))
+}
+
+// A mailHead holds those fields of a mail that say what its body is.
+type mailHead struct {
+	fields map[string]string
+	last   string // the field that the next line may go on with
+}
+
+// add reads a line. It reports false for a second field of a name: two readers could
+// take one each.
+func (h *mailHead) add(line string) bool {
+	if line[0] == ' ' || line[0] == '\t' {
+		if h.last != "" {
+			h.fields[h.last] += line
+		}
+		return true
+	}
+	name, value, _ := strings.Cut(line, ":")
+	h.last = ""
+	switch name = strings.ToLower(strings.TrimRight(name, space)); name {
+	case "content-type", "content-transfer-encoding":
+		if _, twice := h.fields[name]; twice {
+			return false
+		}
+		if h.fields == nil {
+			h.fields = make(map[string]string)
+		}
+		h.fields[name], h.last = strings.TrimSpace(value), name
+	}
+	return true
+}
+
+var (
+	// errApart is that of RFC 8551, Section 3.5.3, which has the signed text outside CMS.
+	errApart = because(ErrUnsupported, "it is signed by a part of its own (multipart/signed), and not sealed: openssl cms -verify reads it")
+
+	errOnlySigned = because(ErrUnsupported, "it is signed and not sealed: openssl cms -verify reads it")
+)
+
+// body returns the body of an entity of application/pkcs7-mime.
+func (h *mailHead) body(r *bufio.Reader, kind string) (io.Reader, error) {
+	media, smimeType, ok := mediaType(h.fields["content-type"])
 	switch {
-	case err != nil:
+	case !ok:
 		return nil, ErrDamaged
 	case media == "multipart/signed":
 		return nil, errApart
 	case media != "application/pkcs7-mime" && media != "application/x-pkcs7-mime":
 		return nil, because(ErrUnsupported, "the mail is not of type application/pkcs7-mime")
-	case params["smime-type"] != "" && !strings.EqualFold(params["smime-type"], kind):
+	case smimeType == "", smimeType == strings.ToLower(kind):
+	case kind == sealedType && smimeType == "enveloped-data": // some programs say so: the content tells
+	case kind == sealedType && smimeType == "signed-data":
+		return nil, errOnlySigned
+	default:
 		return nil, because(ErrUnsupported, "the mail is not of S/MIME type "+kind)
 	}
-	switch strings.ToLower(strings.TrimSpace(header.Get("Content-Transfer-Encoding"))) {
+	switch strings.ToLower(h.fields["content-transfer-encoding"]) {
 	case "base64":
-		return &base64Reader{r: base64.NewDecoder(base64.StdEncoding.Strict(), r)}, nil
+		return newBase64Reader(r), nil
 	case "binary":
 		return r, nil
 	}
 	return nil, because(ErrUnsupported, "the mail is neither in base64 nor binary")
 }
 
-// readHeaders reads up to the empty line.
-func readHeaders(r *bufio.Reader) (text []byte, err error) {
-	for len(text) < maxHeaders {
-		line, err := r.ReadSlice('\n')
-		switch err {
-		case nil:
-		case io.EOF:
-			return nil, ErrDamaged // it may as well be something else altogether
-		case bufio.ErrBufferFull:
-			return nil, ErrDamaged
-		default:
-			return nil, err
+// sealedType is the smime-type of a sealed mail: RFC 8551, Section 3.2.2.
+const sealedType = "authEnveloped-data"
+
+// mediaType reads a Content-Type for its type and smime-type, in lower case. Other
+// parameters may have any form: names of files stand there without quotes, or in UTF-8.
+func mediaType(field string) (media, smimeType string, ok bool) {
+	quoted := false
+	parts := strings.FieldsFunc(field, func(r rune) bool {
+		if r == '"' {
+			quoted = !quoted
 		}
-		text = append(text, line...)
-		if len(bytes.TrimRight(line, "\r\n")) == 0 {
-			return text, nil
-		}
+		return r == ';' && !quoted
+	})
+	if len(parts) == 0 {
+		return "", "", false
 	}
-	return nil, ErrDamaged
+	media = strings.ToLower(strings.Trim(parts[0], space))
+	for _, p := range parts[1:] {
+		name, value, _ := strings.Cut(p, "=")
+		if !strings.EqualFold(strings.Trim(name, space), "smime-type") {
+			continue
+		}
+		value = strings.ToLower(strings.Trim(strings.Trim(value, space), `"`))
+		if smimeType != "" && smimeType != value {
+			return "", "", false
+		}
+		smimeType = value
+	}
+	return media, smimeType, true
 }
 
-// readPEM returns what is in a block of PEM: RFC 7468, Section 9.
-func readPEM(r *bufio.Reader) (io.Reader, error) {
-	line, err := r.ReadSlice('\n')
-	if err != nil && err != io.EOF && err != bufio.ErrBufferFull {
-		return nil, err
-	}
-	label := string(bytes.TrimRight(line, "\r\n"))
+// readPEM returns what is in a block of PEM (RFC 7468, Section 9), after its first line.
+func readPEM(r *bufio.Reader, label string) (io.Reader, error) {
 	if label != "-----BEGIN CMS-----" && label != "-----BEGIN PKCS7-----" {
 		return nil, ErrDamaged
 	}
-	end := strings.Replace(label, "BEGIN", "END", 1)
-	return &base64Reader{r: base64.NewDecoder(base64.StdEncoding.Strict(), &pemReader{r: r, end: end})}, nil
+	return newBase64Reader(&pemReader{r: r, end: strings.Replace(label, "BEGIN", "END", 1)}), nil
 }
 
 // A pemReader reads up to a line.
@@ -193,8 +282,8 @@ func (p *pemReader) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		}
 		line, err := p.r.ReadSlice('\n')
-		if len(line) > 0 && line[0] == '-' {
-			if string(bytes.TrimRight(line, "\r\n")) != p.end {
+		if text := bytes.Trim(line, space); len(text) > 0 && text[0] == '-' {
+			if string(text) != p.end {
 				return 0, ErrDamaged
 			}
 			p.done = true
@@ -211,6 +300,29 @@ func (p *pemReader) Read(b []byte) (int, error) {
 	n := copy(b, p.line)
 	p.line = p.line[n:]
 	return n, nil
+}
+
+func newBase64Reader(r io.Reader) io.Reader {
+	return &base64Reader{r: base64.NewDecoder(base64.StdEncoding.Strict(), blankless{r})}
+}
+
+// blankless leaves out the blanks that stand before and behind lines of base64. The
+// decoder leaves out the ends of lines.
+type blankless struct{ r io.Reader }
+
+func (b blankless) Read(p []byte) (int, error) {
+	for {
+		n, err := b.r.Read(p)
+		kept := p[:0]
+		for _, c := range p[:n] {
+			if c != ' ' && c != '\t' {
+				kept = append(kept, c)
+			}
+		}
+		if len(kept) > 0 || err != nil || len(p) == 0 {
+			return len(kept), err
+		}
+	}
 }
 
 // A base64Reader says of what is no base64 that it is damaged.

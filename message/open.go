@@ -105,7 +105,7 @@ func (m *Message) Close() error {
 var errClosedMessage = because(io.ErrClosedPipe, "the message was closed")
 
 func open(raw source, key *Key, o *OpenOptions, state *opened) (*Message, error) {
-	e := &envelope{src: unarmor(raw, "authEnveloped-data")}
+	e := &envelope{src: unarmor(raw, sealedType)}
 	state.sealed = e
 	if err := e.authenticate(key); err != nil {
 		return nil, err
@@ -182,6 +182,7 @@ func (e *envelope) authenticate(key *Key) error {
 		return err
 	}
 	d := cms.NewDecoder(r)
+	d.AllowPadding()
 	if e.syntax, e.content, err = cms.ReadEnvelope(d); err != nil {
 		return err
 	}

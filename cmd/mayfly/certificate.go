@@ -13,6 +13,7 @@ import (
 	"os"
 
 	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/internal/keyfile"
 )
 
 // loadCertificate reads an X.509 chain, the leaf first, and the leaf's private key. Its key
@@ -29,7 +30,7 @@ func loadCertificate(certFile, keyFile string) (tls.Certificate, error) {
 	}
 	defer clear(text) // the key may be in the same file
 	cert := tls.Certificate{PrivateKey: id}
-	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+	for block, rest := pem.Decode(keyfile.TrimMark(text)); block != nil; block, rest = pem.Decode(rest) {
 		if block.Type == "CERTIFICATE" {
 			cert.Certificate = append(cert.Certificate, block.Bytes)
 		} else {

@@ -81,3 +81,36 @@ func TestKeyFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestByteOrderMark puts one before the PEM of a key, a certificate and authorities. The
+// first block behind it counts.
+func TestByteOrderMark(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	writeCertificates(t, dir, "localhost", "client")
+	for _, name := range []string{"ca.pem", "localhost.pem", "localhost.key", "client.pem", "client.key"} {
+		text, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(name, "\ufeff"+string(text))
+	}
+	args := func(command, name string, more ...string) []string {
+		return append([]string{command, "--cert", filepath.Join(dir, name+".pem"), "--cert-key", filepath.Join(dir, name+".key"), "--ca", filepath.Join(dir, "ca.pem")}, more...)
+	}
+	server := begin(t, args("listen", "localhost", "127.0.0.1:0")...)
+	addr := server.errs.await(t, `listening on (\S+)\n`)[1]
+	if _, errs, code := runMayfly(t, args("dial", "client", "--name", "localhost", addr)...); code != 0 {
+		t.Errorf("dial: %d, %s", code, errs)
+	}
+	if code := server.end(); code != 0 {
+		t.Errorf("listen: %d, %s", code, server.errs.text.String())
+	}
+}

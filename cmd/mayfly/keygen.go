@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/internal/keyfile"
 	"github.com/mayfly-tls/mayfly/message"
 )
 
@@ -140,7 +141,7 @@ func pinOfFile(file string) (mayfly.Pin, error) {
 		return mayfly.Pin{}, err
 	}
 	defer clear(b)
-	block, _ := pem.Decode(bytes.TrimSpace(b))
+	block, _ := pem.Decode(bytes.TrimSpace(keyfile.TrimMark(b)))
 	if block == nil {
 		return mayfly.Pin{}, fmt.Errorf("%s is not a PEM file", file)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/internal/keyfile"
 )
 
 // options are the flags that listen and dial share.
@@ -149,7 +150,7 @@ func authorities(file string) (*x509.CertPool, error) {
 		return nil, fmt.Errorf("--ca: %w", err)
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(b) {
+	if !pool.AppendCertsFromPEM(keyfile.TrimMark(b)) {
 		return nil, fmt.Errorf("--ca: %s holds no certificate in PEM", file)
 	}
 	return pool, nil

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/internal/keyfile"
 	"github.com/mayfly-tls/mayfly/message"
 )
 
@@ -152,6 +153,7 @@ func recipient(s string) (*message.Recipient, error) {
 		}
 		return r, unread
 	}
+	b = keyfile.TrimMark(b)
 	block, _ := pem.Decode(b)
 	if block == nil {
 		r, err := message.ParseRecipient(string(b))

@@ -16,6 +16,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+	"strings"
 )
 
 // The tags that CMS is made of.
@@ -62,6 +63,8 @@ type Decoder struct {
 	held  int   // bytes that were returned as elements
 	stack []int64
 	err   error
+
+	padding int // bytes that may follow the outermost element
 }
 
 // indefinite is the end of an element that does not say its length.
@@ -123,12 +126,26 @@ func (d *Decoder) End() {
 	if d.err != nil {
 		return
 	}
-	if _, err := d.r.ReadByte(); err == nil || len(d.stack) > 0 {
-		d.fail(ErrSyntax)
-	} else if err != io.EOF {
-		d.fail(err)
+	for left := d.padding; ; left-- {
+		b, err := d.r.ReadByte()
+		switch {
+		case err == nil && left > 0 && len(d.stack) == 0 && strings.IndexByte("\x00\t\n\r ", b) >= 0:
+			continue
+		case err == nil || len(d.stack) > 0:
+			d.fail(ErrSyntax)
+		case err != io.EOF:
+			d.fail(err)
+		}
+		return
 	}
 }
+
+// maxPadding bounds what AllowPadding allows.
+const maxPadding = 64 << 10
+
+// AllowPadding lets white space and NULs follow the outermost element, up to 64 KiB: mail
+// programs and block devices leave them there.
+func (d *Decoder) AllowPadding() { d.padding = maxPadding }
 
 // Element returns the whole of the next element, with lengths as DER has them and
 // strings in one piece.

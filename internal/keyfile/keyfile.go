@@ -2,10 +2,14 @@
 // Use of this source code is governed by a BSD-style
 // license that can be found in the LICENSE file.
 
-// Package keyfile says whether the permissions of a file protect a private key.
+// Package keyfile reads what surrounds a private key in a file: whether the permissions
+// protect it, and where its PEM begins.
 package keyfile
 
-import "io/fs"
+import (
+	"bytes"
+	"io/fs"
+)
 
 // Advice says what to do about a file that is not Private, after its name.
 const Advice = "is open to others than its owner: chmod 600 %[1]s, and if they may have read it, make a new one; a file of root may also be readable by one group (mode 640), as a Kubernetes secret with fsGroup is"
@@ -22,3 +26,7 @@ func Private(info fs.FileInfo) bool {
 	}
 	return mode.Perm()&0o037 == 0 && ownedByRoot(info)
 }
+
+// TrimMark returns PEM without the byte order mark that some editors put before text in
+// UTF-8. pem.Decode would pass over the first block behind it.
+func TrimMark(text []byte) []byte { return bytes.TrimPrefix(text, []byte("\ufeff")) }
