@@ -114,7 +114,7 @@ func (o *tunnelOptions) register(f *pflag.FlagSet) {
 	f.DurationVar(&o.lifetime, "lifetime", 0, "cut a connection that is so old (0: never)")
 	f.IntVar(&o.maxConnections, "max-connections", 0, "the most `connections` that there may be at once; more are closed at once (0: any number)")
 	f.DurationVar(&o.dialTimeout, "dial-timeout", 10*time.Second, "how long reaching the other side may take")
-	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long to wait for connections before ending")
+	f.DurationVar(&o.drain, "drain", 30*time.Second, "how long to wait for connections before ending (0: not at all)")
 	f.DurationVar(&o.watch, "watch", 5*time.Second, "how often to look whether a key, certificate or list has changed (0: at SIGHUP alone)")
 	f.BoolVar(&o.keepRevoked, "keep-revoked", false, "let the open connections of a peer go on when a reload no longer accepts it")
 	f.BoolVar(&o.cutExpired, "cut-expired", false, "cut the open connections of a peer whose certificate has expired: looked at every --watch, and at SIGHUP")

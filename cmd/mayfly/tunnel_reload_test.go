@@ -194,6 +194,21 @@ func TestTunnelUnixSocket(t *testing.T) {
 	}
 }
 
+// TestTunnelDrainZero does not wait for a connection that does not end.
+func TestTunnelDrainZero(t *testing.T) {
+	t.Parallel()
+	server, client := tunnels(t, echoTarget(t), "--drain", "0")
+	c := dialEcho(t, client.addr)
+	server.signal(syscall.SIGTERM)
+	if cut := server.await("tunnel ends")["cut"]; cut != 1.0 {
+		t.Errorf("%v connections were cut", cut)
+	}
+	if code := server.ends(); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	expectCut(t, c)
+}
+
 // TestTunnelDrainCuts ends a server whose connection does not end: it is cut after
 // --drain, and the exit code says so.
 func TestTunnelDrainCuts(t *testing.T) {

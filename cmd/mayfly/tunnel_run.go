@@ -152,10 +152,7 @@ func (r *runner) serve(h *heritage, signals <-chan os.Signal) error {
 
 // drain waits for connections, up to --drain or a signal, and cuts the rest.
 func (r *runner) drain(signals <-chan os.Signal) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	if r.o.drain > 0 {
-		ctx, cancel = context.WithTimeout(ctx, r.o.drain)
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), r.o.drain)
 	defer cancel()
 	if r.admin != nil {
 		r.admin.draining.Store(true)

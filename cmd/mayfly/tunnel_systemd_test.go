@@ -97,7 +97,7 @@ func TestTunnelSocketActivation(t *testing.T) {
 // TestTunnelAdmin asks for metrics and health.
 func TestTunnelAdmin(t *testing.T) {
 	t.Parallel()
-	server, client := tunnels(t, echoTarget(t), "--admin", "127.0.0.1:0", "--drain", "0")
+	server, client := tunnels(t, echoTarget(t), "--admin", "127.0.0.1:0", "--drain", "50s")
 	expectEcho(t, client.addr)
 	server.await("connection ended")
 	server.signal(syscall.SIGHUP)

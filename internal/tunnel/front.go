@@ -21,12 +21,19 @@ type plainFront struct {
 	ctx  context.Context
 	once sync.Once
 	err  error
+
+	logged     time.Time // when a failure to accept was last logged
+	suppressed int       // failures since then
 }
 
 // The waits after a failure to accept that passes: too many open files, say.
 const (
 	firstRetry = 5 * time.Millisecond
 	lastRetry  = time.Second
+
+	// acceptLogEvery is how often the log says that accepting fails. A limit of
+	// descriptors that is reached stays so for long.
+	acceptLogEvery = 10 * time.Second
 )
 
 // Accept returns net.ErrClosed after Close, and no other error: whatever else keeps the
@@ -37,7 +44,10 @@ func (f *plainFront) Accept() (net.Conn, error) {
 		if err == nil || errors.Is(err, net.ErrClosed) {
 			return c, err
 		}
-		f.log.Warn("a connection cannot be accepted; trying again", "error", err, "wait", wait)
+		if f.suppressed++; time.Since(f.logged) >= acceptLogEvery {
+			f.log.Warn("a connection cannot be accepted; trying again", "error", err, "wait", wait, "failures", f.suppressed)
+			f.logged, f.suppressed = time.Now(), 0
+		}
 		select {
 		case <-time.After(wait):
 		case <-f.ctx.Done():

@@ -5,6 +5,7 @@
 package tunnel
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -444,4 +445,31 @@ func TestUnixSockets(t *testing.T) {
 	closeWrite(t, other)
 	expect(t, app, "answer")
 	expectEnd(t, app)
+}
+
+// failingListener fails to accept as a process does that is out of descriptors.
+type failingListener struct {
+	net.Listener
+	left int
+}
+
+func (f *failingListener) Accept() (net.Conn, error) {
+	if f.left--; f.left < 0 {
+		return nil, net.ErrClosed
+	}
+	return nil, syscall.EMFILE
+}
+
+// TestFailuresToAcceptAreLoggedSeldom fails to accept a few times in a row: the log says so
+// once.
+func TestFailuresToAcceptAreLoggedSeldom(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	f := &plainFront{Listener: &failingListener{left: 5}, log: slog.New(slog.NewTextHandler(&log, nil)), ctx: t.Context()}
+	if _, err := f.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Error(err)
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "cannot be accepted") {
+		t.Errorf("%d lines: %s", n, log.String())
+	}
 }
