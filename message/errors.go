@@ -60,6 +60,10 @@ func readError(err error) error {
 		return ErrDamaged
 	case errors.Is(err, cms.ErrTooLarge):
 		return because(ErrTooLarge, "there is more than 1 MiB of recipients or certificates")
+	case errors.Is(err, cms.ErrEnvelopedData):
+		return errNotAuthenticated
+	case errors.Is(err, cms.ErrSignedData):
+		return errOnlySigned
 	case errors.Is(err, cms.ErrContentType):
 		return because(ErrUnsupported, "it is CMS, but of another type")
 	case errors.Is(err, content.ErrTooLong):

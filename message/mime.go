@@ -200,6 +200,8 @@ var (
 	// errApart is that of RFC 8551, Section 3.5.3, which has the signed text outside CMS.
 	errApart = because(ErrUnsupported, "it is signed by a part of its own (multipart/signed), and not sealed: openssl cms -verify reads it")
 
+	errNotAuthenticated = because(ErrUnsupported, "it is EnvelopedData, which an attacker can change unseen: ask the sender for AES-GCM (AuthEnvelopedData), or open it with openssl cms -decrypt")
+
 	errOnlySigned = because(ErrUnsupported, "it is signed and not sealed: openssl cms -verify reads it")
 )
 

@@ -243,6 +243,30 @@ func TestOpenSignedByOpenSSL(t *testing.T) {
 	}
 }
 
+// TestUnsupportedKindsOfOpenSSL opens what OpenSSL makes and mayfly does not read. The
+// error says what it is, and what to do.
+func TestUnsupportedKindsOfOpenSSL(t *testing.T) {
+	t.Parallel()
+	w := openssl(t)
+	k := key(t, append(w.get("p256.key"), w.get("p256.pem")...))
+	for name, v := range map[string]struct {
+		says string
+		args []string
+	}{
+		"AES-CBC":              {"EnvelopedData", []string{"-encrypt", "-aes-256-cbc", "-recip", "p256.pem"}},
+		"signed, not detached": {"signed and not sealed", []string{"-sign", "-nodetach", "-signer", "p256.pem", "-inkey", "p256.key"}},
+		"signed, detached":     {"signed", []string{"-sign", "-signer", "p256.pem", "-inkey", "p256.key"}},
+	} {
+		for _, form := range []string{"DER", "PEM", "SMIME"} {
+			w.put("in", pattern(100))
+			w.run(append([]string{"cms", "-binary", "-in", "in", "-outform", form, "-out", "out"}, v.args...)...)
+			if _, err := open(w.get("out"), k, nil); !errors.Is(err, message.ErrUnsupported) || !strings.Contains(err.Error(), v.says) || !strings.Contains(err.Error(), "openssl cms -") {
+				t.Errorf("%s, %s: %v", name, form, err)
+			}
+		}
+	}
+}
+
 // TestUnsupportedSignaturesOfOpenSSL opens what OpenSSL signs with algorithms that are too
 // weak or not supported. A valid signature is never called a wrong one.
 func TestUnsupportedSignaturesOfOpenSSL(t *testing.T) {

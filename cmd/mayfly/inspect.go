@@ -67,10 +67,20 @@ refused the client.`,
 			if err != nil {
 				return connectionError{err}
 			}
-			if err := report.WriteText(cmd.OutOrStdout()); err != nil {
+			text := cmd.OutOrStdout()
+			if page == "-" {
+				text = cmd.ErrOrStderr()
+			}
+			if err := report.WriteText(text); err != nil {
 				return connectionError{err}
 			}
-			if page != "" {
+			switch page {
+			case "":
+			case "-":
+				if err := report.WriteHTML(cmd.OutOrStdout()); err != nil {
+					return connectionError{err}
+				}
+			default:
 				if err := writePage(page, report); err != nil {
 					return connectionError{err}
 				}
@@ -85,7 +95,7 @@ refused the client.`,
 		},
 	}
 	o.register(cmd.Flags(), false)
-	cmd.Flags().StringVar(&page, "html", "", "write a page that explains every byte to this `file`")
+	cmd.Flags().StringVar(&page, "html", "", "write a page that explains every byte to this `file` (-: standard output, and the report to standard error)")
 	cmd.Flags().IntVar(&rekeys, "rekeys", 1, "how many `times` to change the keys after the handshake, and to ask the server to do so; at most 16")
 	cmd.Flags().BoolVar(&reveal, "reveal", false, "show the values of the connection's secrets")
 	cmd.Flags().BoolVar(&insecure, "insecure", false, "exit with 0 though the server is not verified")

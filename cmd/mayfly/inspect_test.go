@@ -87,6 +87,10 @@ func TestInspect(t *testing.T) {
 		t.Errorf("the page: %v, %d bytes", err, len(b))
 	}
 
+	onOutput, report, code := runMayfly(t, "inspect", open, "--peer", id.Pin().String(), "--html", "-")
+	if code != 0 || !strings.HasPrefix(onOutput, "<!") || !strings.Contains(report, "verified: ") {
+		t.Errorf("--html -: %d, a page of %d bytes, the report %q", code, len(onOutput), report)
+	}
 	secret := filepath.Join(t.TempDir(), "secret.html")
 	out, errs, code := runMayfly(t, "inspect", open, "--peer", id.Pin().String(), "--reveal", "--html", secret)
 	if code != 0 || !strings.Contains(out, " = ") {

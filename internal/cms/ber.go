@@ -15,6 +15,7 @@ import (
 	"bufio"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 )
@@ -50,6 +51,10 @@ var (
 
 	// ErrContentType is that of a message of another kind than was asked for.
 	ErrContentType = errors.New("cms: a message of another kind")
+
+	// ErrEnvelopedData and ErrSignedData are ErrContentType of these kinds.
+	ErrEnvelopedData = fmt.Errorf("%w: EnvelopedData", ErrContentType)
+	ErrSignedData    = fmt.Errorf("%w: SignedData", ErrContentType)
 
 	// ErrTooLarge is that of a message whose parts beside the content are too large.
 	ErrTooLarge = errors.New("cms: more than 1 MiB beside the content")

@@ -133,7 +133,14 @@ func contentInfo(d *Decoder, want asn1.ObjectIdentifier) {
 	var id asn1.ObjectIdentifier
 	d.Enter(tagSequence)
 	if b := d.Element(tagOID); d.err == nil && (!newString(b).oid(&id) || !id.Equal(want)) {
-		d.fail(ErrContentType)
+		switch {
+		case id.Equal(OIDEnvelopedData):
+			d.fail(ErrEnvelopedData)
+		case id.Equal(OIDSignedData):
+			d.fail(ErrSignedData)
+		default:
+			d.fail(ErrContentType)
+		}
 	}
 	d.Enter(structured(0))
 }
