@@ -118,7 +118,7 @@ func TestEveryLength(t *testing.T) {
 					t.Errorf("%d of %d bytes: %v", n, len(sealed), err)
 				}
 			}
-			for _, more := range []string{"\x00", "\x00\x00", "x", "=", "AAAA", string(sealed)} {
+			for _, more := range []string{"\x01", "\x00\x01", "x", "=", "BBBB", string(sealed)} {
 				if got, err := leak(append(bytes.Clone(sealed), more...), k, options); err == nil || len(got) > 0 {
 					t.Errorf("with %q behind: %q, %v", more[:1], got, err)
 				}
