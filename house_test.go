@@ -26,7 +26,7 @@ const module = "github.com/mayfly-tls/mayfly"
 // imports says who may import whom of this module, and what else from outside the
 // standard library. "" is the root package. It is the table of DESIGN.md.
 var imports = map[string][]string{
-	"":                    {"handshake", "record", "internal/alert", "internal/credential", "internal/handover", "internal/kex", "internal/resumption", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
+	"":                    {"internal/keyfile", "handshake", "record", "internal/alert", "internal/credential", "internal/handover", "internal/kex", "internal/resumption", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
 	"handshake":           {"transcript", "internal/alert", "internal/credential", "internal/kex", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
 	"record":              {"internal/alert", "internal/suite", "internal/volatile"},
 	"transcript":          {"internal/volatile"},
@@ -41,12 +41,13 @@ var imports = map[string][]string{
 	"internal/volatile":   {"golang.org/x/sys/unix"},
 	"internal/memscan":    {},
 	"internal/structure":  {},
+	"internal/keyfile":    {},
 	"internal/testvec":    {},
 	"internal/testnet":    {},
 	"internal/cms":        {"golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
 	"internal/content":    {"internal/volatile", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/crypto/poly1305"},
 	"internal/keywrap":    {"internal/volatile", "golang.org/x/crypto/hkdf"},
-	"message":             {"", "internal/cms", "internal/content", "internal/credential", "internal/kex", "internal/keywrap", "internal/volatile"},
+	"message":             {"", "internal/keyfile", "internal/cms", "internal/content", "internal/credential", "internal/kex", "internal/keywrap", "internal/volatile"},
 	"internal/dissect":    {"internal/alert", "internal/wire"},
 	"internal/inspect":    {"", "internal/dissect", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "record"},
 	"internal/tunnel":     {""},
@@ -57,7 +58,7 @@ var imports = map[string][]string{
 	"fuzz":                {},
 	"cmd/bogoshim":        {"", "golang.org/x/sys/cpu"},
 	"internal/transfer":   {},
-	"cmd/mayfly":          {"", "internal/inspect", "internal/transfer", "internal/tunnel", "message", "filippo.io/age", "github.com/BurntSushi/toml", "github.com/VictoriaMetrics/metrics", "github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/cobra/doc", "github.com/spf13/pflag", "golang.org/x/term"},
+	"cmd/mayfly":          {"", "internal/keyfile", "internal/inspect", "internal/transfer", "internal/tunnel", "message", "filippo.io/age", "github.com/BurntSushi/toml", "github.com/VictoriaMetrics/metrics", "github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/cobra/doc", "github.com/spf13/pflag", "golang.org/x/term"},
 }
 
 // withoutIO are the packages that read no clock, start no goroutine and touch no

@@ -168,7 +168,7 @@ func (s *Sealer) sealAndScrub(dst []byte, t ContentType, p []byte) []byte {
 		return s.seal(dst, t, p)
 	}
 	if s.padding == nil || t == ChangeCipherSpec {
-		volatile.DoOften(func() { dst = s.seal(dst, t, p) })
+		volatile.DoRecord(func() { dst = s.seal(dst, t, p) })
 		return dst
 	}
 	// The policy is the application's, which may use more of the stack than is scrubbed:
@@ -176,7 +176,7 @@ func (s *Sealer) sealAndScrub(dst []byte, t ContentType, p []byte) []byte {
 	for {
 		n := min(len(p), s.fragment())
 		padding := min(max(s.padding(n), 0), s.limit-1-n)
-		volatile.DoOften(func() { dst = s.sealRecord(dst, t, p[:n], padding) })
+		volatile.DoRecord(func() { dst = s.sealRecord(dst, t, p[:n], padding) })
 		if p = p[n:]; len(p) == 0 {
 			return dst
 		}

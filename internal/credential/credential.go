@@ -91,10 +91,8 @@ func (c *Credential) Sign(rand io.Reader, s Scheme, content []byte) ([]byte, err
 	var err error
 	sign := func() { signature, err = c.Signer.Sign(rand, s.digest(content), opts) }
 	switch c.Signer.(type) {
-	case ed25519.PrivateKey:
-		volatile.DoShallow(sign) // the nonce of a signature gives away the key
-	case *ecdsa.PrivateKey, *rsa.PrivateKey:
-		volatile.Do(sign)
+	case ed25519.PrivateKey, *ecdsa.PrivateKey, *rsa.PrivateKey:
+		volatile.Do(sign) // the nonce of a signature gives away the key
 	default:
 		sign() // a device's or an agent's: it may do anything, and has no nonce here
 	}

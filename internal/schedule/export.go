@@ -93,8 +93,9 @@ func (r *Resumption) Secret() []byte {
 // caller owns it. The nonce is at most 255 bytes, as the message has it.
 func (r *Resumption) PSK(ticketNonce []byte) *volatile.Secret {
 	psk := volatile.New(r.suite.HashLen)
+	secret := mustHave(r.secret) // DoShallow must not panic
 	volatile.DoShallow(func() {
-		newKDF(r.suite).expandLabel(psk.Bytes(), mustHave(r.secret), "resumption", ticketNonce)
+		newKDF(r.suite).expandLabel(psk.Bytes(), secret, "resumption", ticketNonce)
 	})
 	return psk
 }

@@ -54,6 +54,7 @@ func NewEarly(s *suite.Suite, psk []byte) *Early {
 
 // Binder returns the binder of the PSK: RFC 9846, Section 4.3.11.2.
 func (e *Early) Binder(label BinderLabel, th []byte) (binder []byte) {
+	mustHave(e.secret) // DoShallow must not panic
 	volatile.DoShallow(func() {
 		binderKey := e.kdf.deriveSecret(e.bytes(), string(label), e.kdf.emptyHash())
 		defer binderKey.Wipe()
@@ -64,19 +65,19 @@ func (e *Early) Binder(label BinderLabel, th []byte) (binder []byte) {
 
 // ClientTraffic returns client_early_traffic_secret.
 func (e *Early) ClientTraffic(th []byte) *Traffic {
-	return do(func() *Traffic { return e.traffic("c e traffic", th) })
+	return do(e.secret, func() *Traffic { return e.traffic("c e traffic", th) })
 }
 
 // Exporter returns early_exporter_secret.
 func (e *Early) Exporter(th []byte) *Exporter {
-	return do(func() *Exporter { return e.exporter("e exp master", th) })
+	return do(e.secret, func() *Exporter { return e.exporter("e exp master", th) })
 }
 
 // Handshake returns the next stage, to which the key exchange adds its shared
 // secret, nil if there was none. It wipes e and shared.
 func (e *Early) Handshake(shared *volatile.Secret) *Handshake {
 	defer shared.Wipe()
-	return do(func() *Handshake { return &Handshake{e.next(shared.Bytes())} })
+	return do(e.secret, func() *Handshake { return &Handshake{e.next(shared.Bytes())} })
 }
 
 // Wipe destroys the secret. It may be called again, and on nil.
@@ -88,22 +89,23 @@ func (e *Early) Wipe() {
 
 // ClientTraffic returns client_handshake_traffic_secret.
 func (h *Handshake) ClientTraffic(th []byte) *Traffic {
-	return do(func() *Traffic { return h.traffic("c hs traffic", th) })
+	return do(h.secret, func() *Traffic { return h.traffic("c hs traffic", th) })
 }
 
 // ServerTraffic returns server_handshake_traffic_secret.
 func (h *Handshake) ServerTraffic(th []byte) *Traffic {
-	return do(func() *Traffic { return h.traffic("s hs traffic", th) })
+	return do(h.secret, func() *Traffic { return h.traffic("s hs traffic", th) })
 }
 
 // Main returns the next stage. It wipes h.
 func (h *Handshake) Main() *Main {
-	return do(func() *Main { return &Main{h.next(nil)} })
+	return do(h.secret, func() *Main { return &Main{h.next(nil)} })
 }
 
 // All returns what ClientTraffic, ServerTraffic and Main do, in less time. It wipes
 // h.
 func (h *Handshake) All(th []byte) (client, server *Traffic, main *Main) {
+	mustHave(h.secret) // DoShallow must not panic
 	volatile.DoShallow(func() {
 		client, server = h.traffic("c hs traffic", th), h.traffic("s hs traffic", th)
 		main = &Main{h.next(nil)}
@@ -120,22 +122,23 @@ func (h *Handshake) Wipe() {
 
 // ClientTraffic returns client_application_traffic_secret_0.
 func (m *Main) ClientTraffic(th []byte) *Traffic {
-	return do(func() *Traffic { return m.traffic("c ap traffic", th) })
+	return do(m.secret, func() *Traffic { return m.traffic("c ap traffic", th) })
 }
 
 // ServerTraffic returns server_application_traffic_secret_0.
 func (m *Main) ServerTraffic(th []byte) *Traffic {
-	return do(func() *Traffic { return m.traffic("s ap traffic", th) })
+	return do(m.secret, func() *Traffic { return m.traffic("s ap traffic", th) })
 }
 
 // Exporter returns exporter_secret.
 func (m *Main) Exporter(th []byte) *Exporter {
-	return do(func() *Exporter { return m.exporter("exp master", th) })
+	return do(m.secret, func() *Exporter { return m.exporter("exp master", th) })
 }
 
 // Application returns what ClientTraffic, ServerTraffic and Exporter do, in less
 // time.
 func (m *Main) Application(th []byte) (client, server *Traffic, exporter *Exporter) {
+	mustHave(m.secret) // DoShallow must not panic
 	volatile.DoShallow(func() {
 		client, server = m.traffic("c ap traffic", th), m.traffic("s ap traffic", th)
 		exporter = m.exporter("exp master", th)
@@ -145,7 +148,7 @@ func (m *Main) Application(th []byte) (client, server *Traffic, exporter *Export
 
 // Resumption returns resumption_secret.
 func (m *Main) Resumption(th []byte) *Resumption {
-	return do(func() *Resumption {
+	return do(m.secret, func() *Resumption {
 		return &Resumption{suite: m.kdf.suite, secret: m.derive("res master", th)}
 	})
 }
@@ -158,7 +161,8 @@ func (m *Main) Wipe() {
 }
 
 // do runs one of what follows, which leave behind what they worked with.
-func do[T any](f func() T) (v T) {
+func do[T any](s *volatile.Secret, f func() T) (v T) {
+	mustHave(s) // DoShallow must not panic
 	volatile.DoShallow(func() { v = f() })
 	return v
 }

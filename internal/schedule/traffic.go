@@ -76,5 +76,6 @@ func (t *Traffic) derive(f func(k *kdf, secret []byte)) {
 	if k == nil {
 		k = newKDF(t.suite)
 	}
-	volatile.DoShallow(func() { f(k, mustHave(t.secret)) })
+	secret := mustHave(t.secret) // DoShallow must not panic
+	volatile.DoShallow(func() { f(k, secret) })
 }

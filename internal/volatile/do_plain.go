@@ -6,15 +6,14 @@
 
 package volatile
 
-// The stack that f may use below Do with nothing of it left behind. The deepest of
-// what this module calls is the making of an ML-KEM-1024 key, at 19 KiB; a signature
-// with Ed25519 takes up to 3.1 KiB, X25519 and HMAC less; a record, 1.4 KiB where the
-// processor has no instructions for AES, and what lies between here and there as much as
-// 0.5 KiB. TestRoom knows.
+import "runtime"
+
+// The stack that f may use below Do and DoShallow with nothing of it left behind. The
+// deepest of what this module calls is the making of an ML-KEM-1024 key, at 19 KiB.
+// X25519, HMAC and records use up to 1.6 KiB. TestRoom measures both.
 const (
 	room        = 24 << 10
 	roomShallow = 4<<10 + 512
-	roomOften   = 2<<10 + 512
 )
 
 // Do runs f, and scrubs the stack and the registers that it used. It does so if f
@@ -22,46 +21,56 @@ const (
 // registers in memory that is the runtime's. So f should wait for nothing, and start
 // no process, to which that would pass on.
 //
-// The runtime moves a stack that grows, and leaves the old one behind as it was. So
-// the stack is made large enough before f runs. The garbage collector moves a stack
-// of which less than a quarter is in use, to one half as large. So f runs below a
-// shelf as large as its room, with which more than a quarter of the stack that was
-// made is in use.
-//
-//go:noinline
+// The runtime moves a stack that grows, or of which less than a quarter is in use, and
+// leaves the old one behind as it was. So f runs on a goroutine of its own, whose stack
+// is grown before f runs, and below a frame that keeps more than a quarter in use: what
+// the caller's stack was before does not matter.
 func Do(f func()) {
-	reserve(nil)
-	var q quiet
-	q.begin()
-	defer q.end()
-	if p := shelter(nil, f); p != nil {
+	var p any
+	returned := false
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		growStack(nil)
+		var q quiet
+		q.begin()
+		defer q.end()
+		p = runBelow(nil, f)
+		returned = true
+	}()
+	<-done
+	switch {
+	case !returned:
+		runtime.Goexit() // as f did
+	case p != nil:
 		panic(p)
 	}
 }
 
-// DoShallow is Do for what calls nothing deep, such as HMAC, X25519 and Ed25519: it
-// costs less, most of all on a goroutine whose stack is small.
+// DoShallow is Do for HMAC, X25519 and the keys of AEADs. f runs on the caller's
+// goroutine, which is pinned: its stack does not move, and the runtime does not save its
+// registers. f must not block and must not panic: both end the process. It must be short,
+// for the garbage collector waits for it.
 //
 //go:noinline
 func DoShallow(f func()) {
-	reserveShallow(nil)
 	var q quiet
 	q.begin()
 	defer q.end()
-	if p := shelterShallow(nil, f); p != nil {
-		panic(p)
-	}
+	DoRecord(f)
 }
 
-// DoOften is DoShallow for what is done with each record, which calls little, and where
-// it would cost too much to keep signals away.
+// DoRecord is DoShallow for one record, and takes signals: keeping them away would cost
+// small records too much. A signal that comes while f runs saves the registers on the
+// thread's signal stack, where the next signal overwrites them.
 //
 //go:noinline
-func DoOften(f func()) {
-	reserveOften(nil)
-	if p := shelterOften(nil, f); p != nil {
-		panic(p)
-	}
+func DoRecord(f func()) {
+	procPin()
+	defer procUnpin() // for runtime.Goexit, too
+	growShallow(nil)
+	f()
+	scrubShallow()
 }
 
 // Move copies src to dst, which must not overlap, and wipes what it has copied.
@@ -71,10 +80,10 @@ func Move(dst, src []byte) int {
 	return n
 }
 
-// reserve grows the stack: its frame is large, and it uses nothing of it.
+// growStack grows the stack: its frame is large, and it uses nothing of it.
 //
 //go:noinline
-func reserve(never *[2 * room]byte) {
+func growStack(never *[2 * room]byte) {
 	if never != nil {
 		frame := *never
 		Wipe(frame[:])
@@ -82,54 +91,24 @@ func reserve(never *[2 * room]byte) {
 }
 
 //go:noinline
-func reserveShallow(never *[2 * roomShallow]byte) {
+func growShallow(never *[2 * roomShallow]byte) {
 	if never != nil {
 		frame := *never
 		Wipe(frame[:])
 	}
 }
 
-//go:noinline
-func reserveOften(never *[2 * roomOften]byte) {
-	if never != nil {
-		frame := *never
-		Wipe(frame[:])
-	}
-}
-
-// shelter runs f below the shelf, its own frame, and scrubs the room that f had. It
+// runBelow runs f below a frame as large as f's room, and scrubs the room that f had. It
 // returns what f panicked with.
 //
 //go:noinline
-func shelter(never *[room]byte, f func()) any {
+func runBelow(never *[room]byte, f func()) any {
 	if never != nil {
-		shelf := *never
-		Wipe(shelf[:])
+		frame := *never
+		Wipe(frame[:])
 	}
 	p := try(f)
 	scrub()
-	return p
-}
-
-//go:noinline
-func shelterShallow(never *[roomShallow]byte, f func()) any {
-	if never != nil {
-		shelf := *never
-		Wipe(shelf[:])
-	}
-	p := try(f)
-	scrubShallow()
-	return p
-}
-
-//go:noinline
-func shelterOften(never *[roomOften]byte, f func()) any {
-	if never != nil {
-		shelf := *never
-		Wipe(shelf[:])
-	}
-	p := try(f)
-	scrubOften()
 	return p
 }
 
@@ -151,11 +130,5 @@ func scrub() {
 //go:noinline
 func scrubShallow() {
 	var frame [roomShallow]byte
-	scrubRegisters(frame[:])
-}
-
-//go:noinline
-func scrubOften() {
-	var frame [roomOften]byte
 	scrubRegisters(frame[:])
 }

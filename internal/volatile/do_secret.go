@@ -13,11 +13,12 @@ import "runtime/secret"
 // f panics, too.
 func Do(f func()) { secret.Do(f) }
 
-// DoShallow is Do for what calls nothing deep, such as HMAC.
+// DoShallow is Do for HMAC, X25519 and the keys of AEADs. f must not block and must not
+// panic: in the other build both end the process.
 func DoShallow(f func()) { secret.Do(f) }
 
-// DoOften is DoShallow for what is done with each record.
-func DoOften(f func()) { secret.Do(f) }
+// DoRecord is DoShallow for one record.
+func DoRecord(f func()) { secret.Do(f) }
 
 // Move copies src to dst, which must not overlap, and wipes what it has copied. The
 // registers through which it goes are erased, too.

@@ -96,6 +96,9 @@ func signalStack(t *testing.T) []byte {
 func TestDoTakesSignalsAfterwards(t *testing.T) {
 	for name, do := range map[string]func(func()){"Do": Do, "DoShallow": DoShallow} {
 		for how, f := range map[string]func(){"returned": func() {}, "panicked": func() { panic("cause") }, "ended": runtime.Goexit} {
+			if name == "DoShallow" && how == "panicked" {
+				continue // which would end the process
+			}
 			done := make(chan unix.Sigset_t)
 			go func() {
 				runtime.LockOSThread()

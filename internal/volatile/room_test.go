@@ -51,15 +51,15 @@ func TestRoom(t *testing.T) {
 		room int
 		f    func()
 	}{
-		{"AES-GCM seals", roomOften, func() { gcm.Seal(buf, nonce, plain, nonce) }},
-		{"AES-GCM opens", roomOften, func() { must(gcm.Open(buf, nonce, gcmSealed, nonce)) }},
-		{"ChaCha20-Poly1305 seals", roomOften, func() { chacha.Seal(buf, nonce, plain, nonce) }},
-		{"ChaCha20-Poly1305 opens", roomOften, func() { must(chacha.Open(buf, nonce, chachaSealed, nonce)) }},
+		{"AES-GCM seals", roomShallow, func() { gcm.Seal(buf, nonce, plain, nonce) }},
+		{"AES-GCM opens", roomShallow, func() { must(gcm.Open(buf, nonce, gcmSealed, nonce)) }},
+		{"ChaCha20-Poly1305 seals", roomShallow, func() { chacha.Seal(buf, nonce, plain, nonce) }},
+		{"ChaCha20-Poly1305 opens", roomShallow, func() { must(chacha.Open(buf, nonce, chachaSealed, nonce)) }},
 		{"an AES-GCM key", roomShallow, func() { must(cipher.NewGCM(must(aes.NewCipher(plain[:32])))) }},
 		{"HMAC", roomShallow, func() { m := hmac.New(sha512.New, plain[:32]); m.Write(plain[:300]); m.Sum(hash[:0]) }},
 		{"X25519, a key", roomShallow, func() { must(ecdh.X25519().NewPrivateKey(plain[:32])) }},
 		{"X25519", roomShallow, func() { must(x25519.ECDH(x25519.PublicKey())) }},
-		{"Ed25519", roomShallow, func() { ed25519.Sign(signer, plain[:300]) }},
+		{"Ed25519", room, func() { ed25519.Sign(signer, plain[:300]) }},
 		{"P-256", room, func() { must(p256.ECDH(p256.PublicKey())) }},
 		{"P-521", room, func() { must(p521.ECDH(p521.PublicKey())) }},
 		{"ECDSA, P-521", room, func() { must(ecdsaSigner.Sign(rand.Reader, hash, nil)) }},

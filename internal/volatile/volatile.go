@@ -8,12 +8,15 @@
 //
 // Built with GOEXPERIMENT=runtimesecret, on Linux on amd64 or arm64, Do is
 // runtime/secret.Do, which erases what a function leaves on the stack, in registers
-// and on the heap. Built without, Do scrubs the stack and the registers, keeps
-// signals away on Linux, and each object on the heap that holds a secret is reached
-// and wiped by its owner. What is out of reach then: the 32-byte message within
-// ML-KEM decapsulation, until its memory is used again; what crypto/hpke derives; and
-// the registers that a signal saved during DoOften, or on other systems, until the
-// thread's next signal.
+// and on the heap. Built without, Do scrubs the stack and the registers, and the owner of
+// each object on the heap that holds a secret wipes it. The runtime does not move the
+// stack meanwhile: Do runs the function on a goroutine of its own, and DoShallow and
+// DoRecord pin the caller's. On Linux, Do and DoShallow keep signals away.
+//
+// Three things remain out of reach in that build: the 32-byte message within ML-KEM
+// decapsulation, until its memory is used again; what crypto/hpke derives; and the
+// registers that a signal saved during DoRecord, or on other systems, until the thread's
+// next signal.
 //
 // It must not know what the secrets are for.
 package volatile

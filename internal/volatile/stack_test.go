@@ -1,0 +1,81 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+//go:build !goexperiment.runtimesecret || !linux || !(amd64 || arm64)
+
+package volatile
+
+import (
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unsafe"
+)
+
+// TestStackStays has the garbage collector run while a function works on secrets, on a
+// goroutine whose stack an earlier call has made large.
+func TestStackStays(t *testing.T) {
+	bare := func(f func()) { f() }
+	if moved := movesOf(bare); moved == 0 {
+		t.Error("the stack stays without Do: the test does not work")
+	}
+	for name, do := range map[string]func(func()){"Do": Do, "DoShallow": DoShallow, "DoRecord": DoRecord} {
+		if moved := movesOf(do); moved > 0 {
+			t.Errorf("%s: the stack has moved %d times of 10", name, moved)
+		}
+	}
+}
+
+// movesOf returns how often of ten the stack moves while do runs a function.
+func movesOf(do func(func())) (moved int) {
+	var stop atomic.Bool
+	stopped := make(chan bool)
+	go func() {
+		defer close(stopped)
+		for !stop.Load() {
+			runtime.GC()
+		}
+	}()
+	for range 10 {
+		done := make(chan bool)
+		go func() {
+			defer close(done)
+			deep(400)
+			do(func() {
+				var here byte
+				before := uintptr(unsafe.Pointer(&here))
+				for end := time.Now().Add(10 * time.Millisecond); time.Now().Before(end); {
+					spin(&here)
+				}
+				if uintptr(unsafe.Pointer(&here)) != before {
+					moved++
+				}
+			})
+		}()
+		<-done
+	}
+	stop.Store(true)
+	<-stopped
+	return moved
+}
+
+// deep uses n KiB of the stack.
+//
+//go:noinline
+func deep(n int) byte {
+	var frame [1 << 10]byte
+	frame[n] = 1
+	if n > 0 {
+		return frame[n/2] + deep(n-1)
+	}
+	return frame[0]
+}
+
+//go:noinline
+func spin(b *byte) {
+	for range 1000 {
+		*b++
+	}
+}
