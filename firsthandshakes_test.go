@@ -35,6 +35,34 @@ func TestFirstHandshakesAtOnce(t *testing.T) {
 	}
 }
 
+// TestEnforcedFIPSModeIsRefused shows that a process which may use approved algorithms
+// alone gets an error and no panic.
+func TestEnforcedFIPSModeIsRefused(t *testing.T) {
+	if os.Getenv("MAYFLY_TEST_ENFORCED_FIPS") != "" {
+		_, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{Peers: mayfly.NoClientAuth()})
+		if !errors.Is(err, mayfly.ErrConfig) {
+			t.Errorf("Listen: %v", err)
+		}
+		a, b := net.Pipe()
+		defer a.Close()
+		defer b.Close()
+		for name, c := range map[string]*mayfly.Conn{
+			"Client": mayfly.Client(a, &mayfly.Config{Peers: mayfly.InsecureAnyServer()}),
+			"Server": mayfly.Server(b, &mayfly.Config{Peers: mayfly.NoClientAuth()}),
+		} {
+			if err := c.Handshake(); !errors.Is(err, mayfly.ErrConfig) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		return
+	}
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestEnforcedFIPSModeIsRefused$", "-test.timeout=2m")
+	child.Env = append(os.Environ(), "MAYFLY_TEST_ENFORCED_FIPS=1", "GODEBUG=fips140=only")
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%.3000s", err, out)
+	}
+}
+
 func firstHandshakes(t *testing.T) {
 	groups := []tls.CurveID{tls.X25519MLKEM768, tls.X25519, tls.CurveP256, tls.CurveP384}
 	suites := []uint16{tls.TLS_AES_128_GCM_SHA256, tls.TLS_AES_256_GCM_SHA384, tls.TLS_CHACHA20_POLY1305_SHA256}

@@ -5,6 +5,7 @@
 package mayfly
 
 import (
+	"crypto/fips140"
 	"net"
 	"slices"
 	"strings"
@@ -48,6 +49,9 @@ type settings struct {
 func (c *Config) settle(server bool, host string) (*settings, error) {
 	if c == nil {
 		c = new(Config)
+	}
+	if fips140.Enforced() {
+		return nil, configError("GODEBUG=fips140=only is not supported: mayfly uses X25519, ChaCha20-Poly1305 and HKDF in ways that this mode forbids; use fips140=on or off")
 	}
 	s := &settings{Config: *c.Clone(), server: server, waiting: new(waiting)}
 	for _, step := range []func() error{s.checkRole, s.checkNumbers, s.settleSuites, s.settleGroups, s.settleSchemes, s.settleCompression, s.settleCredentials} {
