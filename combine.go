@@ -244,6 +244,9 @@ func (a *allOf) judge(ctx context.Context, facts judgeFacts, p *credential.Peer)
 			peer.Chains = next.Chains
 		}
 	}
+	if len(a.checks) > 0 && p.Flaw() != nil {
+		return Peer{}, p.Flaw() // Verify may go by what stands in a certificate
+	}
 	for _, check := range a.checks {
 		if err := check(ctx, peer); err != nil {
 			return Peer{}, refuse(byVerify, "Verify said: "+err.Error(), err)

@@ -84,7 +84,7 @@ func (k *knownHosts) requirement(bool) (request, require bool, types []credentia
 }
 
 func (k *knownHosts) judge(_ context.Context, facts judgeFacts, p *credential.Peer) (Peer, error) {
-	peer, err := introduce(facts, p)
+	peer, err := introduceKey(facts, p)
 	if err != nil {
 		return Peer{}, err
 	}
@@ -132,7 +132,7 @@ func (a *authorizedKeys) requirement(bool) (request, require bool, types []crede
 }
 
 func (a *authorizedKeys) judge(_ context.Context, facts judgeFacts, p *credential.Peer) (Peer, error) {
-	peer, err := introduce(facts, p)
+	peer, err := introduceKey(facts, p)
 	if err != nil {
 		return Peer{}, err
 	}

@@ -70,7 +70,9 @@ type Peer struct {
 	// wrote into a certificate.
 	Name string
 
-	// Certificates are those that the peer showed, the leaf first. Unless Chains
+	// Certificates are those that the peer showed and that can be parsed, the leaf
+	// first; none if the leaf itself cannot be, which only a list of keys accepts (Pins,
+	// PinSet, KnownHosts, AuthorizedKeys). Unless Chains
 	// is set, nobody has checked anything in them but the leaf's key.
 	Certificates []*x509.Certificate
 
@@ -310,8 +312,22 @@ func (nobody) judge(_ context.Context, facts judgeFacts, p *credential.Peer) (Pe
 	return Peer{}, refuse(byList, "NoClientAuth is for those that show no key", nil)
 }
 
-// introduce says who a peer is that showed a key, and refuses ourselves.
+// introduce is introduceKey for what does not go by the key alone: it refuses a peer with
+// a flaw in its certificates.
 func introduce(facts judgeFacts, p *credential.Peer) (Peer, error) {
+	peer, err := introduceKey(facts, p)
+	if err == nil {
+		err = p.Flaw()
+	}
+	if err != nil {
+		return Peer{}, err
+	}
+	return peer, nil
+}
+
+// introduceKey says who a peer is that showed a key, and refuses ourselves. Nothing in a
+// certificate but the leaf's key plays a part.
+func introduceKey(facts judgeFacts, p *credential.Peer) (Peer, error) {
 	if p == nil {
 		return Peer{}, alert.New(alert.CertificateRequired, "the peer showed no key")
 	}

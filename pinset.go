@@ -15,8 +15,11 @@ import (
 
 // Pins accepts the peers that have one of the keys, whether they show it as a raw
 // public key or as the leaf of an X.509 chain. A pin is the whole check: the
-// chain, the name and the dates in a certificate play no part, and its other
-// certificates do not count. It panics if a pin is malformed: for pins that are not
+// chain, the name, the dates and the key usage in a certificate play no part, and its
+// other certificates do not count: a certificate that crypto/x509 cannot parse is
+// accepted where its SubjectPublicKeyInfo has the pin, and Peer.Certificates is then
+// empty. Roots, Verify and Config.VerifyConnection refuse such a peer all the same, so
+// that AllOf(Pins(…), Roots(…)) does and AnyOf(Pins(…), Roots(…)) does not. It panics if a pin is malformed: for pins that are not
 // constants, use ParsePins. An empty list is an error when the Config is used.
 func Pins(pins ...string) Peers {
 	parsed, err := parsePins(pins)
@@ -127,7 +130,7 @@ func (s *PinSet) requirement(bool) (request, require bool, types []credential.Ty
 }
 
 func (s *PinSet) judge(_ context.Context, facts judgeFacts, p *credential.Peer) (Peer, error) {
-	peer, err := introduce(facts, p)
+	peer, err := introduceKey(facts, p)
 	if err != nil {
 		return Peer{}, err
 	}

@@ -283,7 +283,7 @@ func (s *settings) takesProof(p *credential.Peer) bool {
 	if p == nil || p.PSKIdentity != nil {
 		return true
 	}
-	return len(p.Certificates) <= cmp.Or(s.MaxCertificates, credential.DefaultCertificates) &&
+	return len(p.Entries) <= cmp.Or(s.MaxCertificates, credential.DefaultCertificates) &&
 		(s.peerTypes == nil || slices.Contains(s.peerTypes, p.Type)) &&
 		(s.schemes == nil || slices.Contains(s.schemes, p.Scheme))
 }
@@ -416,10 +416,7 @@ func (i *introduction) remember(m handshake.Summary) *resumption.State {
 			state.PSKIdentity, state.PSKMark = used.identity, used.held().mark
 		}
 	case m.Peer != nil && m.Peer.Type == credential.X509:
-		state.PeerType = credential.X509
-		for _, c := range m.Peer.Certificates {
-			state.PeerEntries = append(state.PeerEntries, c.Raw)
-		}
+		state.PeerType, state.PeerEntries = credential.X509, m.Peer.Entries
 	case m.Peer != nil:
 		state.PeerType, state.PeerEntries = m.Peer.Type, [][]byte{m.Peer.SPKI}
 	}

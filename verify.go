@@ -291,6 +291,9 @@ func (i *introduction) judge(p *credential.Peer, key *usedKey, resumed bool) err
 	if err != nil {
 		return err
 	}
+	if s.VerifyConnection != nil && p.Flaw() != nil {
+		return p.Flaw() // it may go by PeerCertificates
+	}
 	peer.Resumed = resumed
 	i.peer = peer
 	if s.VerifyConnection != nil {

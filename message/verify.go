@@ -185,7 +185,7 @@ func findSigner(signed *cms.Signed, signer *cms.Signer) (*Signature, error) {
 			continue
 		}
 		peer, err := credential.ParsePeer(credential.X509, [][]byte{der})
-		if err != nil {
+		if err != nil || len(peer.Certificates) == 0 {
 			return nil, because(ErrUnsupported, "the signer's key is of a kind or size that is not accepted")
 		}
 		s.Certificate, s.Key, s.Pin = cert, peer.Key, peer.Pin()

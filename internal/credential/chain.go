@@ -31,6 +31,9 @@ func VerifyChain(p *Peer, o VerifyOptions) ([][]*x509.Certificate, error) {
 	if o.Now.IsZero() || o.Server && o.Name == "" {
 		return nil, alert.New(alert.InternalError, "there is no name or no time to check a certificate by")
 	}
+	if p.flaw != nil {
+		return nil, p.flaw
+	}
 	if p.Type != X509 || len(p.Certificates) == 0 {
 		return nil, alert.New(alert.UnsupportedCertificate, "the peer showed a raw public key where it needs a certificate")
 	}

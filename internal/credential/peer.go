@@ -14,6 +14,9 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 
+	"golang.org/x/crypto/cryptobyte"
+	cryptobyteasn1 "golang.org/x/crypto/cryptobyte/asn1"
+
 	"github.com/mayfly-tls/mayfly/internal/alert"
 )
 
@@ -38,7 +41,11 @@ type Peer struct {
 	SPKI []byte           // the DER SubjectPublicKeyInfo, of the leaf if it is X.509
 	Key  crypto.PublicKey // what stands in it
 
-	Certificates []*x509.Certificate // the leaf first; nil for a raw public key
+	Entries [][]byte // as they were shown
+
+	// Certificates are the leaf first, and those behind it that can be parsed. Nil for a
+	// raw public key, and where the leaf itself cannot be parsed: see Flaw.
+	Certificates []*x509.Certificate
 	OCSPResponse []byte
 	SCTs         [][]byte
 
@@ -52,7 +59,8 @@ type Peer struct {
 	// PSKMark tells that key from others that have had the same name.
 	PSKMark [16]byte
 
-	pss []Scheme // where the key has the RSASSA-PSS OID: the schemes that it allows
+	flaw error    // of the certificates; see Flaw
+	pss  []Scheme // where the key has the RSASSA-PSS OID: the schemes that it allows
 }
 
 // errTooMany is about a chain that nobody said may be so long.
@@ -67,7 +75,8 @@ func ParseShown(t Type, entries [][]byte, most int) (*Peer, error) {
 }
 
 // ParsePeer reads the entries of a peer's Certificate message. It looks at what
-// they would cost before it does anything costly.
+// they would cost before it does anything costly. A peer whose certificates have a flaw
+// is no error: for whom the key alone counts, see Flaw.
 func ParsePeer(t Type, entries [][]byte) (*Peer, error) {
 	total := 0
 	for _, entry := range entries {
@@ -90,6 +99,16 @@ func ParsePeer(t Type, entries [][]byte) (*Peer, error) {
 	return nil, alert.New(alert.UnsupportedCertificate, "the peer's credential is of an unknown type")
 }
 
+// Flaw returns why a peer is refused by everything but a list of keys: a certificate that
+// it showed cannot be parsed, or its leaf does not allow its key to sign (RFC 9846,
+// Section 4.5.1.2). Nil if there is no reason.
+func (p *Peer) Flaw() error {
+	if p == nil {
+		return nil
+	}
+	return p.flaw
+}
+
 // Pin returns the SHA-256 of the SubjectPublicKeyInfo.
 func (p *Peer) Pin() [32]byte { return sha256.Sum256(p.SPKI) }
 
@@ -110,7 +129,7 @@ func parseRawKey(entries [][]byte) (*Peer, error) {
 	if !canonical(spki, key) {
 		return nil, alert.New(alert.BadCertificate, "the peer's raw public key is not encoded in DER as it should be")
 	}
-	return &Peer{Type: RawPublicKey, SPKI: spki, Key: key}, nil
+	return &Peer{Type: RawPublicKey, Entries: entries, SPKI: spki, Key: key}, nil
 }
 
 // parseKey reads a SubjectPublicKeyInfo. That of Ed25519 has one encoding, which spares
@@ -152,34 +171,93 @@ func canonical(spki []byte, key crypto.PublicKey) bool {
 // peers send in any order and with some that nobody needs (RFC 9846, Section
 // 4.5.1), a key that is of no use is no error.
 func parseChain(entries [][]byte) (*Peer, error) {
-	p := &Peer{Type: X509}
-	for _, der := range entries {
+	p := &Peer{Type: X509, Entries: entries}
+	for i, der := range entries {
 		if len(der) > maxCertificate {
 			return nil, alert.New(alert.BadCertificate, "a certificate of the peer's is too large")
 		}
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, alert.Wrap(alert.BadCertificate, "the peer's certificate was refused", veiled{"it, or one behind it, cannot be parsed", err})
-		}
-		for _, ext := range cert.Extensions {
-			if len(ext.Value) > maxExtension {
-				return nil, alert.New(alert.BadCertificate, "a certificate of the peer's has too large an extension")
+			if p.flaw == nil {
+				p.flaw = alert.Wrap(alert.BadCertificate, "the peer's certificate was refused", veiled{"it, or one behind it, cannot be parsed", err})
 			}
+			continue
 		}
-		if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSA {
-			return nil, alert.New(alert.UnsupportedCertificate, "a certificate of the peer's has too large an RSA key")
+		if err := checkCost(cert); err != nil {
+			return nil, err
 		}
-		p.Certificates = append(p.Certificates, cert)
+		if i == 0 || len(p.Certificates) > 0 { // without the leaf, none is of use
+			p.Certificates = append(p.Certificates, cert)
+		}
+	}
+	if err := p.readLeaf(); err != nil {
+		return nil, err
+	}
+	if p.flaw == nil {
+		p.flaw = maySign(p.Certificates[0])
+	}
+	if err := checkKey(p.Key); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// checkCost refuses a certificate that it would cost too much to work with.
+func checkCost(cert *x509.Certificate) error {
+	for _, ext := range cert.Extensions {
+		if len(ext.Value) > maxExtension {
+			return alert.New(alert.BadCertificate, "a certificate of the peer's has too large an extension")
+		}
+	}
+	if key, ok := cert.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxRSA {
+		return alert.New(alert.UnsupportedCertificate, "a certificate of the peer's has too large an RSA key")
+	}
+	return nil
+}
+
+// readLeaf finds the peer's key, in a leaf that x509 cannot parse, too.
+func (p *Peer) readLeaf() error {
+	if len(p.Certificates) == 0 {
+		var err error
+		if p.SPKI = leafSPKI(p.Entries[0]); p.SPKI == nil {
+			return p.flaw
+		}
+		if p.Key, p.pss = parsePSSKey(p.SPKI); p.Key != nil {
+			return nil
+		}
+		if p.Key, err = parseKey(p.SPKI); err != nil {
+			return p.flaw
+		}
+		return nil
 	}
 	leaf := p.Certificates[0]
 	p.SPKI, p.Key = leaf.RawSubjectPublicKeyInfo, leaf.PublicKey
 	if leaf.PublicKeyAlgorithm == x509.UnknownPublicKeyAlgorithm {
 		p.Key, p.pss = parsePSSKey(p.SPKI)
 	}
-	if err := checkKey(p.Key); err != nil {
-		return nil, err
+	return nil
+}
+
+// leafSPKI returns the SubjectPublicKeyInfo of a certificate (RFC 5280, Section 4.1), of
+// which nothing else is looked at; nil if there is none.
+func leafSPKI(der []byte) []byte {
+	var cert, tbs, spki cryptobyte.String
+	input := cryptobyte.String(der)
+	if !input.ReadASN1(&cert, cryptobyteasn1.SEQUENCE) || !input.Empty() ||
+		!cert.ReadASN1(&tbs, cryptobyteasn1.SEQUENCE) ||
+		!tbs.SkipOptionalASN1(explicit(0)) || // the version
+		!tbs.SkipASN1(cryptobyteasn1.INTEGER) { // the serial number
+		return nil
 	}
-	return p, nil
+	for range 4 { // the signature's algorithm, the issuer, the validity, the subject
+		if !tbs.SkipASN1(cryptobyteasn1.SEQUENCE) {
+			return nil
+		}
+	}
+	if !tbs.ReadASN1Element(&spki, cryptobyteasn1.SEQUENCE) {
+		return nil
+	}
+	return spki
 }
 
 // checkKey refuses keys of kinds and sizes that are not in use here, and those

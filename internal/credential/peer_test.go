@@ -155,7 +155,6 @@ func TestParseChain(t *testing.T) {
 		{"a large certificate", [][]byte{make([]byte, maxCertificate+1)}, alert.BadCertificate},
 		{"a large chain", [][]byte{leaf, make([]byte, maxChain)}, alert.BadCertificate},
 		{"damaged", [][]byte{leaf[:len(leaf)-1]}, alert.BadCertificate},
-		{"damaged behind", [][]byte{leaf, {1}}, alert.BadCertificate},
 		{"a raw key", [][]byte{spkiOf(t, edKey(1).Public())}, alert.BadCertificate},
 		{"P-521", [][]byte{withKey(ecKey(t, elliptic.P521(), 9).Public())}, 0},
 		{"P-224", [][]byte{withKey(ecKey(t, elliptic.P224(), 9).Public())}, alert.UnsupportedCertificate},
@@ -174,6 +173,9 @@ func TestParseChain(t *testing.T) {
 		if err == nil && (p.Type != X509 || len(p.Certificates) != len(test.entries) || !bytes.Equal(p.SPKI, p.Certificates[0].RawSubjectPublicKeyInfo)) {
 			t.Errorf("%s: %+v", test.name, p)
 		}
+	}
+	if p, err := ParsePeer(X509, [][]byte{leaf, {1}}); err != nil || alert.Of(p.Flaw()) != alert.BadCertificate || len(p.Certificates) != 1 {
+		t.Errorf("damaged behind: %+v, %v", p, err)
 	}
 	if _, err := ParsePeer(1, many(1)); alert.Of(err) != alert.UnsupportedCertificate {
 		t.Errorf("OpenPGP: %v", err)

@@ -68,19 +68,30 @@ func pssSchemes(key *rsa.PublicKey, parameters []byte) []Scheme {
 }
 
 // isPSSParameters reports whether parameters are the RSASSA-PSS-params (RFC 4055,
-// Section 3.1) of one hash, for MGF1 too, and a salt of no more than its size.
+// Section 3.1) of one hash, for MGF1 too, and a salt of no more than its size: they say how
+// long a salt is at least, and that of TLS is as long as the hash. The hashes' default,
+// SHA-1, is none of TLS 1.3's.
 func isPSSParameters(parameters cryptobyte.String, hash asn1.ObjectIdentifier, size int) bool {
 	var sequence, field, mgf cryptobyte.String
 	var oid asn1.ObjectIdentifier
-	var salt int
+	salt, trailer := 20, 1 // the defaults
 	return parameters.ReadASN1(&sequence, cryptobyteasn1.SEQUENCE) && parameters.Empty() &&
 		sequence.ReadASN1(&field, explicit(0)) && readHash(&field, hash) && field.Empty() &&
 		sequence.ReadASN1(&field, explicit(1)) &&
 		field.ReadASN1(&mgf, cryptobyteasn1.SEQUENCE) && field.Empty() &&
 		mgf.ReadASN1ObjectIdentifier(&oid) && oid.Equal(oidMGF1) && readHash(&mgf, hash) && mgf.Empty() &&
-		sequence.ReadASN1(&field, explicit(2)) &&
-		field.ReadASN1Integer(&salt) && field.Empty() && 0 <= salt && salt <= size &&
-		sequence.Empty() // the default trailer
+		readOptionalInteger(&sequence, 2, &salt) && 0 <= salt && salt <= size &&
+		readOptionalInteger(&sequence, 3, &trailer) && trailer == 1 &&
+		sequence.Empty()
+}
+
+// readOptionalInteger reads the field n into value, which keeps its default where the
+// field is absent.
+func readOptionalInteger(sequence *cryptobyte.String, n uint8, value *int) bool {
+	var field cryptobyte.String
+	var present bool
+	return sequence.ReadOptionalASN1(&field, &present, explicit(n)) &&
+		(!present || field.ReadASN1Integer(value) && field.Empty())
 }
 
 func explicit(n uint8) cryptobyteasn1.Tag {

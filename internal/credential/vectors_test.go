@@ -167,6 +167,7 @@ func TestPSSKeys(t *testing.T) {
 	for name, want := range map[string][]Scheme{
 		"pss":    {PSSPSSSHA256, PSSPSSSHA384, PSSPSSSHA512},
 		"pss384": {PSSPSSSHA384},
+		"pss20":  {PSSPSSSHA256},
 	} {
 		p, err := ParsePeer(X509, [][]byte{readPEM(t, name+".pem")})
 		if err != nil {
@@ -180,7 +181,8 @@ func TestPSSKeys(t *testing.T) {
 			t.Fatal(err)
 		}
 		signature := unbase64(t, string(text))
-		if err := Verify(p, PSSPSSSHA384, content, signature); err != nil {
+		scheme := want[min(1, len(want)-1)]
+		if err := Verify(p, scheme, content, signature); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := Verify(p, PSSRSAESHA384, content, signature); alert.Of(err) != alert.IllegalParameter {
@@ -245,9 +247,50 @@ func TestPSSParameters(t *testing.T) {
 	}
 }
 
+// TestPSSDefaults walks which parameters may be absent, or stand there though they are the
+// defaults (RFC 4055, Section 3.1).
+func TestPSSDefaults(t *testing.T) {
+	t.Parallel()
+	tlv := func(tag byte, parts ...[]byte) []byte {
+		content := slices.Concat(parts...)
+		return slices.Concat([]byte{tag, byte(len(content))}, content)
+	}
+	cert, err := x509.ParseCertificate(readPEM(t, "pss20.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki := cert.RawSubjectPublicKeyInfo
+	bits := spki[len(spki)-275:] // the BIT STRING
+	oid := func(s string) []byte { b, _ := hex.DecodeString(s); return b }
+	sha256 := tlv(0x30, oid("0609608648016503040201"))
+	hash := tlv(0xa0, sha256)
+	mgf := tlv(0xa1, tlv(0x30, oid("06092a864886f70d010108"), sha256))
+	number := func(tag, n byte) []byte { return tlv(tag, []byte{2, 1, n}) }
+	for name, test := range map[string]struct {
+		parameters [][]byte
+		good       bool
+	}{
+		"salt and trailer absent": {[][]byte{hash, mgf}, true},
+		"the default salt":        {[][]byte{hash, mgf, number(0xa2, 20)}, true},
+		"the default trailer":     {[][]byte{hash, mgf, number(0xa3, 1)}, true},
+		"no salt":                 {[][]byte{hash, mgf, number(0xa2, 0), number(0xa3, 1)}, true},
+		"another trailer":         {[][]byte{hash, mgf, number(0xa3, 2)}, false},
+		"out of order":            {[][]byte{hash, mgf, number(0xa3, 1), number(0xa2, 32)}, false},
+		"SHA-1":                   {nil, false},
+		"MGF1 with SHA-1":         {[][]byte{hash}, false},
+		"only MGF1":               {[][]byte{mgf}, false},
+	} {
+		info := slices.Concat(tlv(0x30, oid("06092a864886f70d01010a"), tlv(0x30, test.parameters...)), bits)
+		key, schemes := parsePSSKey(slices.Concat([]byte{0x30, 0x82, byte(len(info) >> 8), byte(len(info))}, info))
+		if (key != nil) != test.good || test.good && !slices.Equal(schemes, []Scheme{PSSPSSSHA256}) {
+			t.Errorf("%s: %v", name, schemes)
+		}
+	}
+}
+
 // FuzzPSSKey looks for panics, and for keys that have no scheme.
 func FuzzPSSKey(f *testing.F) {
-	for _, name := range []string{"pss.pem", "pss384.pem"} {
+	for _, name := range []string{"pss.pem", "pss384.pem", "pss20.pem"} {
 		cert, err := x509.ParseCertificate(readPEM(f, name))
 		if err != nil {
 			f.Fatal(err)

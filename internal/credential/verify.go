@@ -31,15 +31,10 @@ func SignedContent(server bool, transcriptHash []byte) []byte {
 }
 
 // Verify checks the signature of the peer's CertificateVerify over content. That
-// the scheme was offered to the peer is the caller's to check.
+// the scheme was offered to the peer is the caller's to check, and so is p.Flaw.
 func Verify(p *Peer, s Scheme, content, signature []byte) error {
 	if !slices.Contains(p.schemes(), s) {
 		return alert.New(alert.IllegalParameter, "the peer signed with a scheme that does not fit its key")
-	}
-	if len(p.Certificates) > 0 {
-		if err := maySign(p.Certificates[0]); err != nil {
-			return err
-		}
 	}
 	valid := false
 	switch key := p.Key.(type) {
