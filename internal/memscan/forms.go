@@ -75,11 +75,37 @@ func AES(key []byte) ([]Form, error) {
 	forms = append(forms, bothOrders("inverse round keys", words(v.FieldByName("dec"))[:size])...)
 	h := make([]byte, aes.BlockSize)
 	block.Encrypt(h, h)
-	forms = append(forms, Form{Name: "GHASH key", Bytes: h})
+	for i, power := 1, h; i <= ghashPowers; i, power = i+1, multiply(power, h) {
+		reversed := bytes.Clone(power)
+		slices.Reverse(reversed)
+		forms = append(forms, Form{Name: fmt.Sprintf("GHASH key, power %d", i), Bytes: power},
+			Form{Name: fmt.Sprintf("GHASH key, power %d, reversed", i), Bytes: reversed})
+	}
 	if table := reflect.ValueOf(gcm).Elem().FieldByName("productTable"); table.IsValid() {
 		forms = append(forms, Form{Name: "GHASH table", Bytes: inMemory(words(table))})
 	}
 	return forms, nil
+}
+
+// ghashPowers is how many powers of GHASH's key crypto/aes computes at once.
+const ghashPowers = 8
+
+// multiply multiplies in GHASH's field (NIST SP 800-38D, Section 6.3).
+func multiply(x, y []byte) []byte {
+	z, v := make([]byte, len(x)), bytes.Clone(y)
+	for i := range 8 * len(x) {
+		if x[i/8]<<(i%8)&0x80 != 0 {
+			for j := range z {
+				z[j] ^= v[j]
+			}
+		}
+		low := v[len(v)-1] & 1
+		for j := len(v) - 1; j > 0; j-- {
+			v[j] = v[j]>>1 | v[j-1]<<7
+		}
+		v[0] = v[0]>>1 ^ low*0xe1
+	}
+	return z
 }
 
 // MLKEM returns the forms of a decapsulation key of crypto/mlkem: the seed that it was

@@ -48,3 +48,20 @@ func TestSearch(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// TestGHASHMultiply computes a GHASH value of the Galois/Counter Mode of Operation
+// (McGrew and Viega), test case 2.
+func TestGHASHMultiply(t *testing.T) {
+	t.Parallel()
+	decode := func(s string) []byte {
+		b, err := hex.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	got := multiply(decode("0388dace60b6a392f328c2b971b2fe78"), decode("66e94bd4ef8a2c3b884cfa59ca342b2e"))
+	if want := decode("5e2ec746917062882c85b0685353deb7"); !slices.Equal(got, want) {
+		t.Errorf("got %x, want %x", got, want)
+	}
+}
