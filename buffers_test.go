@@ -31,17 +31,20 @@ func TestGetBuffer(t *testing.T) {
 	}
 }
 
-// TestWriteFillsNoBuffer shows that full records and a KeyUpdate fit the buffer that Write
+// TestWriteBuffer shows that the records of a Write and a KeyUpdate fit the buffer that it
 // takes for them, so that it allocates none.
-func TestWriteFillsNoBuffer(t *testing.T) {
+func TestWriteBuffer(t *testing.T) {
 	t.Parallel()
 	sender, _ := hostilePair(t)
-	for _, n := range []int{1, record.MaxPlaintext, writeChunk, parallelChunk} {
-		b := getBuffer(writeBuffer(n))
-		need := sender.out.sealer.SealedLen(n) + sender.out.sealer.SealedLen(5)
-		if len(*b) < need || n == record.MaxPlaintext && len(*b) != recordBuffer {
-			t.Errorf("%d bytes and a KeyUpdate take %d, the buffer has %d", n, need, len(*b))
+	for _, test := range []struct{ n, want int }{
+		{1, recordBuffer}, {record.MaxPlaintext, recordBuffer}, {recordBuffer - 10, chunkBuffer},
+		{writeChunk, chunkBuffer}, {chunkBuffer - 10, parallelBuffer}, {parallelChunk, parallelBuffer},
+	} {
+		b := getBuffer(writeBuffer(test.n))
+		defer putBuffer(b)
+		need := sender.out.sealer.SealedLen(test.n) + sender.out.sealer.SealedLen(5)
+		if len(*b) != test.want || len(*b) < need {
+			t.Errorf("%d bytes and a KeyUpdate take %d, the buffer has %d, want %d", test.n, need, len(*b), test.want)
 		}
-		putBuffer(b)
 	}
 }

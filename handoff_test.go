@@ -45,6 +45,36 @@ func handOn(t *testing.T, c *mayfly.Conn, config *mayfly.Config) *mayfly.Conn {
 	return next
 }
 
+// TestHandoffOfFullBuffer hands off a connection that has read ahead as much as it ever
+// does, which the destination has to accept.
+func TestHandoffOfFullBuffer(t *testing.T) {
+	t.Parallel()
+	data := noise(2 << 20)
+	var config *mayfly.Config
+	server, play, records := taped(t, func(_, sc *mayfly.Config) { config = sc }, func(c *mayfly.Conn) {
+		mustWrite(t, c, data)
+		if err := c.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+	})
+	stream := bytes.NewReader(bytes.Join(records, nil))
+	play.read = stream
+	var got []byte
+	for p, most := make([]byte, 10_000), 0; most < 512<<10 && len(got) < 1<<20; {
+		before := stream.Len()
+		n, err := server.Read(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, p[:n]...)
+		most = max(most, before-stream.Len())
+	}
+	rest, err := io.ReadAll(handOn(t, server, config))
+	if got = append(got, rest...); err != nil || !bytes.Equal(got, data) {
+		t.Fatalf("%d bytes, %v, want all %d", len(got), err, len(data))
+	}
+}
+
 // TestHandOn hands both ends on again and again while data flow both ways.
 func TestHandOn(t *testing.T) {
 	t.Parallel()

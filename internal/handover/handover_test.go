@@ -268,7 +268,7 @@ func TestSealBusy(t *testing.T) {
 	}
 	const chunk = 512 << 10
 	s := filled(t)
-	s.In.Ahead, s.In.Early = make([]byte, chunk), volatile.New(64<<10)
+	s.In.Ahead, s.In.Early = make([]byte, chunk+chunk/32), volatile.New(64<<10)
 	s.Out.Pending = make([]byte, chunk+chunk/64*22)
 	s.SCTs, s.PeerEntries = nil, [][]byte{make([]byte, 64<<10)}
 	for range 20_000 {
