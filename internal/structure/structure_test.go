@@ -20,7 +20,7 @@ import (
 // improves a figure lowers its limit.
 var limits = figures{
 	Files:        53,
-	Lines:        10330,
+	Lines:        10360,
 	LongestFile:  600,
 	Cycle:        32,
 	MutualPairs:  48,
