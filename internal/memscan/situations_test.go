@@ -59,8 +59,15 @@ var situations = []struct {
 	{"handoff", true, (*subject).handoff},
 }
 
+// burn keeps a processor busy until the process is killed.
+func burn() {
+	for n := 0; ; n++ {
+	}
+}
+
 func runSituation(how string) {
-	for how == "burn" {
+	if how == "burn" {
+		burn()
 	}
 	fields := strings.SplitN(how, " ", 3)
 	s := &subject{mayfly: fields[0] == "mayfly", addr: fields[1]}
