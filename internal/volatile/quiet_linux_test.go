@@ -38,11 +38,14 @@ func TestDoKeepsSignalsAway(t *testing.T) {
 }
 
 // leftBy returns how many registers with the pattern a thread's signal stack holds
-// after f has filled them, within do, until signals were sent.
-func leftBy(t *testing.T, do func(f func())) int {
+// after f has filled them, within do, until signals were sent. do may have f run on
+// another thread than this one.
+func leftBy(t *testing.T, do func(func())) int {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	pid, thread := unix.Getpid(), unix.Gettid()
+	pid := unix.Getpid()
+	var thread int
+	var stack []byte
 	var sent atomic.Bool
 	ready := make(chan bool)
 	go func() {
@@ -54,10 +57,11 @@ func leftBy(t *testing.T, do func(f func())) int {
 		sent.Store(true)
 	}()
 	do(func() {
+		thread, stack = unix.Gettid(), signalStack(t)
 		close(ready)
 		fill(&sent)
 	})
-	n := bytes.Count(signalStack(t), pattern[:])
+	n := bytes.Count(stack, pattern[:])
 	_ = unix.Tgkill(pid, thread, unix.SIGURG) // nothing is left for the next
 	return n
 }
@@ -79,7 +83,7 @@ func fill(stop *atomic.Bool) {
 	}
 }
 
-// signalStack returns a copy of the thread's.
+// signalStack returns the thread's.
 func signalStack(t *testing.T) []byte {
 	var stack struct {
 		base  *byte
@@ -89,7 +93,7 @@ func signalStack(t *testing.T) []byte {
 	if _, _, e := unix.RawSyscall(unix.SYS_SIGALTSTACK, 0, uintptr(unsafe.Pointer(&stack)), 0); e != 0 {
 		t.Fatal(e)
 	}
-	return bytes.Clone(unsafe.Slice(stack.base, stack.size))
+	return unsafe.Slice(stack.base, stack.size)
 }
 
 // TestDoTakesSignalsAfterwards has f leave Do in every way.
