@@ -197,6 +197,15 @@ func TestFiguresOfAKnownPackage(t *testing.T) {
 	}
 }
 
+func TestReport(t *testing.T) {
+	if err := report("../.."); err != nil {
+		t.Error(err)
+	}
+	if err := report(t.TempDir()); err == nil {
+		t.Error("a folder without a module was measured")
+	}
+}
+
 func write(t *testing.T, dir, name, text string) {
 	t.Helper()
 	name = filepath.Join(dir, name)

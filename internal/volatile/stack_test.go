@@ -18,7 +18,11 @@ import (
 // goroutine whose stack an earlier call has made large.
 func TestStackStays(t *testing.T) {
 	bare := func(f func()) { f() }
-	if moved := movesOf(bare); moved == 0 {
+	moved := 0
+	for n := 0; n < 50 && moved == 0; n++ { // the collector may be elsewhere for a while
+		moved = movesOf(bare)
+	}
+	if moved == 0 {
 		t.Error("the stack stays without Do: the test does not work")
 	}
 	for name, do := range map[string]func(func()){"Do": Do, "DoShallow": DoShallow, "DoRecord": DoRecord} {
