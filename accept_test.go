@@ -44,11 +44,11 @@ func TestAcceptRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		server, client := seeded(1), seeded(2)
-		var told []error
+		told := make(chan error, 3) // the hook runs beside the accept loop
 		inner := strange{next: make(chan any, 3)}
 		ln, err := NewListener(inner, &Config{
 			Identity: server, Peers: Pins(client.Pin().String()),
-			Trace: &Trace{AcceptError: func(_ context.Context, i AcceptErrorInfo) { told = append(told, i.Err) }},
+			Trace: &Trace{AcceptError: func(_ context.Context, i AcceptErrorInfo) { told <- i.Err }},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -66,8 +66,8 @@ func TestAcceptRecovers(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer s.Close()
-		if len(told) != 1 || !errors.Is(told[0], syscall.EMFILE) {
-			t.Errorf("the Trace was told %v", told)
+		if err := <-told; !errors.Is(err, syscall.EMFILE) {
+			t.Errorf("the Trace was told %v", err)
 		}
 		inner.next <- broken
 		if _, err := ln.Accept(); err != broken {
@@ -75,6 +75,10 @@ func TestAcceptRecovers(t *testing.T) {
 		}
 		if err := ln.Close(); err != nil {
 			t.Errorf("Close: %v", err)
+		}
+		synctest.Wait()
+		if len(told) > 0 {
+			t.Errorf("the Trace was also told %v", <-told)
 		}
 	})
 }
