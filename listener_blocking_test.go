@@ -6,7 +6,6 @@ package mayfly_test
 
 import (
 	"context"
-	"errors"
 	"net"
 	"sync"
 	"testing"
@@ -215,23 +214,34 @@ func TestListenerManyClientsOfOneAddress(t *testing.T) {
 // the limit wait for Accept: they do not count.
 func TestListenerPerHostCountsUnfinished(t *testing.T) {
 	t.Parallel()
-	ln, d, failures := listen(t)
-	ln.MaxHandshakesPerHost = 1
-	first := make(chan error, 1)
-	go func() { _, err := ln.Accept(); first <- err }()
-	for i := range 5 {
-		c, err := d.DialContext(t.Context(), "tcp", ln.Addr().String())
+	synctest.Test(t, func(t *testing.T) {
+		cc, sc := mayflytest.Configs(t)
+		inner := newLobby()
+		ln, err := mayfly.NewListener(inner, sc)
 		if err != nil {
-			t.Fatalf("client %d: %v", i, errors.Join(err, <-failures))
-		}
-		defer c.Close()
-	}
-	if err := <-first; err != nil {
-		t.Fatal(err)
-	}
-	for range 4 {
-		if _, err := ln.Accept(); err != nil {
 			t.Fatal(err)
 		}
-	}
+		defer ln.Close()
+		ln.MaxHandshakesPerHost = 1
+		first := make(chan error, 1)
+		go func() { _, err := ln.Accept(); first <- err }()
+		for i := range 5 {
+			c := mayfly.Client(inner.enter(), cc)
+			defer c.Abort(0)
+			if err := c.Handshake(); err != nil {
+				t.Fatalf("client %d: %v", i, err)
+			}
+			synctest.Wait() // the server has finished, too
+		}
+		if err := <-first; err != nil {
+			t.Fatal(err)
+		}
+		for range 4 {
+			c, err := ln.AcceptConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Abort(0)
+		}
+	})
 }
