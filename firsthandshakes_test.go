@@ -84,8 +84,8 @@ func firstHandshakes(t *testing.T) {
 					CurvePreferences: groups[i%len(groups) : i%len(groups)+1], CipherSuites: suites[i%len(suites) : i%len(suites)+1]}
 			}
 			c, s := mayfly.Client(a, choose(client, server.Pin())), mayfly.Server(b, choose(server, client.Pin()))
-			defer c.Abort(0)
-			defer s.Abort(0)
+			defer a.Close()
+			defer b.Close()
 			<-start
 			done := make(chan error, 1)
 			go func() { done <- s.Handshake() }()

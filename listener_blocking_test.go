@@ -6,6 +6,7 @@ package mayfly_test
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync"
 	"testing"
@@ -223,25 +224,32 @@ func TestListenerPerHostCountsUnfinished(t *testing.T) {
 		}
 		defer ln.Close()
 		ln.MaxHandshakesPerHost = 1
-		first := make(chan error, 1)
-		go func() { _, err := ln.Accept(); first <- err }()
+		first := make(chan net.Conn, 1)
+		go func() {
+			c, err := ln.Accept()
+			if err != nil {
+				t.Error(err)
+			}
+			first <- c
+		}()
 		for i := range 5 {
-			c := mayfly.Client(inner.enter(), cc)
-			defer c.Abort(0)
+			raw := inner.enter()
+			defer raw.Close() // which ends what waits at both ends
+			c := mayfly.Client(raw, cc)
+			defer c.Close()
 			if err := c.Handshake(); err != nil {
 				t.Fatalf("client %d: %v", i, err)
 			}
-			synctest.Wait() // the server has finished, too
+			go func() { _, _ = io.Copy(io.Discard, c) }() // net.Pipe has no buffer
+			synctest.Wait()                               // the server has finished, too
 		}
-		if err := <-first; err != nil {
-			t.Fatal(err)
-		}
+		defer (<-first).Close()
 		for range 4 {
-			c, err := ln.AcceptConn()
+			c, err := ln.Accept()
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer c.Abort(0)
+			defer c.Close()
 		}
 	})
 }
