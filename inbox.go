@@ -7,7 +7,6 @@ package mayfly
 import (
 	"errors"
 	"io"
-	"runtime"
 
 	"github.com/mayfly-tls/mayfly/record"
 )
@@ -17,10 +16,11 @@ import (
 type inbox struct {
 	waiter *waiter // nil where the transport is no socket
 
-	buf  *[]byte // nil while nothing is buffered
-	r, w int     // what of buf is not yet opened
-	bulk bool    // the transport has more than a record at a time
-	poor bool    // the peer has proved nothing yet: no more is held for it than one record takes
+	buf     *[]byte // nil while nothing is buffered
+	r, w    int     // what of buf is not yet opened
+	bulk    bool    // the transport has more than a record at a time
+	poor    bool    // the peer has proved nothing yet: no more is held for it than one record takes
+	workers workers
 }
 
 // hold takes an empty buffer for n bytes.
@@ -120,8 +120,6 @@ func (in *inbox) chunk() int {
 		return helloBuffer
 	case !in.bulk:
 		return recordBuffer
-	case runtime.GOMAXPROCS(0) == 1:
-		return chunkBuffer
 	}
 	return parallelBuffer
 }

@@ -106,16 +106,20 @@ const (
 	// and the map's overhead each.
 	replaySize = 1 << 16
 
-	// writeChunk is how much plaintext is sealed into one buffer and written at once: eight
-	// full records.
+	// writeChunk is how much early data is sealed at once, and how much copies carry:
+	// eight full records.
 	writeChunk = 128 << 10
 
-	// parallelChunk is writeChunk where several cores share the work.
+	// parallelChunk is how much a Write seals into one buffer and writes at once.
 	parallelChunk = 512 << 10
 
 	// minParallel is the least data that several cores seal or open: with less, starting
 	// the workers takes as long as what they save.
 	minParallel = 192 << 10
+
+	// maxWorkerSpins is how often a worker looks for another job before it ends: some 40 µs,
+	// in which a receiver reads as much as it opens at once.
+	maxWorkerSpins = 100_000
 
 	// maxJoinSpins is how often the caller looks whether the last worker is done before it
 	// sleeps: for as long as a ChaCha20-Poly1305 record takes, at the most.

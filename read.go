@@ -6,8 +6,10 @@ package mayfly
 
 import (
 	"io"
+	"iter"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"time"
 
@@ -117,6 +119,59 @@ func (c *Conn) open(p []byte) (n int, err error) {
 			return 0, err
 		}
 	}
+}
+
+var backlogs = sync.Pool{New: func() any { return new(backlog) }}
+
+// A backlog is whole records that are buffered.
+type backlog struct {
+	records [parallelChunk / record.MaxPlaintext][]byte
+	batch   record.OpenBatch
+}
+
+// openParallel is nextRecord for many buffered records whose content fits p, on several
+// cores. It returns the length of that content, 0 if nextRecord has to open the next
+// record, and the error of the record that follows. c.in.mu is held.
+func (c *Conn) openParallel(p []byte) (n int, err error) {
+	in := c.in
+	if len(p) < minParallel || in.w-in.r < minParallel || !c.done.Load() || in.skip > 0 || runtime.GOMAXPROCS(0) == 1 {
+		return 0, nil
+	}
+	b := backlogs.Get().(*backlog)
+	defer backlogs.Put(b)
+	defer clear(b.records[:])
+	records, size := in.whole(b.records[:0])
+	if size < minParallel {
+		return 0, nil
+	}
+	pieces := in.opener.OpenAhead(&b.batch, p, records)
+	defer func() { b.batch.Close(n) }()
+	in.workers.run(pieces, func(pieces iter.Seq[int]) {
+		scratch := getBuffer(record.MaxCiphertext)
+		defer putBuffer(scratch)
+		defer volatile.Wipe(*scratch)
+		for i := range pieces {
+			b.batch.Run(i, *scratch)
+		}
+	})
+	defer in.release()
+	for i := range pieces {
+		t, content, ok, err := in.opener.Commit(&b.batch, i)
+		if !ok {
+			return n, nil // the keys have changed
+		}
+		in.r += len(records[i])
+		if err == nil {
+			err = c.dispatch(t, content)
+		}
+		if err != nil {
+			return n, err
+		}
+		// Padding may have left a gap before this content.
+		n += copy(p[n:], in.plain)
+		in.plain = nil
+	}
+	return n, nil
 }
 
 // take moves opened data to p, unless it is there already, and wipes it where it was.

@@ -10,20 +10,22 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
-// TestRunParallel checks that the caller and GOMAXPROCS-1 workers, but no more than there
+// TestWorkersRun checks that the caller and GOMAXPROCS-1 workers, but no more than there
 // are pieces, do each piece once, and that no worker is within the job afterwards.
-func TestRunParallel(t *testing.T) {
+func TestWorkersRun(t *testing.T) {
 	t.Parallel()
 	for n := 1; n <= 30; n++ {
+		var w workers
 		want := min(runtime.GOMAXPROCS(0), n)
 		var mu sync.Mutex
 		var done []int
 		inside, entered := 0, 0
 		all := make(chan bool)
-		runParallel(n, func(pieces iter.Seq[int]) {
+		w.run(n, func(pieces iter.Seq[int]) {
 			mu.Lock()
 			inside++
 			if entered++; entered == want {
@@ -57,9 +59,9 @@ func TestRunParallel(t *testing.T) {
 	}
 }
 
-// TestRunParallelWaits checks that runParallel does not return while a worker is at its
+// TestWorkersJoin checks that run does not return while a worker is at its
 // piece, however long that takes.
-func TestRunParallelWaits(t *testing.T) {
+func TestWorkersJoin(t *testing.T) {
 	t.Parallel()
 	j := &job{n: 2}
 	taken, finish := make(chan bool), make(chan bool)
@@ -72,7 +74,7 @@ func TestRunParallelWaits(t *testing.T) {
 			return
 		}
 	}
-	go j.work()
+	go j.help()
 	<-taken
 	for range j.pieces {
 	}
@@ -104,7 +106,46 @@ func TestLateWorker(t *testing.T) {
 	for range j.pieces {
 	}
 	j.join()
-	j.work()
+	j.help()
+}
+
+// TestWorkersStay checks that workers take the next job too, never more than were asked
+// for, and end when none comes.
+func TestWorkersStay(t *testing.T) {
+	t.Parallel()
+	var w workers
+	most := int32(runtime.GOMAXPROCS(0) - 1)
+	for range 1000 {
+		var done [64]atomic.Int32
+		w.run(len(done), func(pieces iter.Seq[int]) {
+			for i := range pieces {
+				done[i].Add(1)
+			}
+		})
+		for i := range done {
+			if n := done[i].Load(); n != 1 {
+				t.Fatalf("piece %d was done %d times", i, n)
+			}
+		}
+		if n := w.awake.Load(); n > most || n < 0 {
+			t.Fatalf("%d workers are awake, want at most %d", n, most)
+		}
+	}
+	for w.awake.Load() > 0 {
+		runtime.Gosched()
+	}
+	first, second := &job{n: 1}, &job{n: 1, do: func(pieces iter.Seq[int]) {
+		for range pieces {
+		}
+	}}
+	for range first.pieces {
+	}
+	w.job.Store(second)
+	w.awake.Add(1)
+	w.work(first) // returns: there is no third job
+	if second.next.Load() == 0 || w.awake.Load() != 0 {
+		t.Error("a worker did not take the next job, or did not end after it")
+	}
 }
 
 // TestWriteParallel writes and reads more than several cores share, with keys that change
@@ -144,8 +185,8 @@ func TestWriteParallel(t *testing.T) {
 	done := make(chan error)
 	go func() {
 		n, err := stuck.Write(make([]byte, 3*parallelChunk))
-		if want := stuck.out.chunk(3 * parallelChunk); n != want {
-			t.Errorf("%d bytes were sealed, want %d", n, want)
+		if n != parallelChunk {
+			t.Errorf("%d bytes were sealed, want %d", n, parallelChunk)
 		}
 		done <- err
 	}()

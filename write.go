@@ -7,9 +7,11 @@ package mayfly
 import (
 	"errors"
 	"io"
+	"iter"
 	"net"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,6 +31,7 @@ type writeHalf struct {
 	pending []byte // sealed, and not yet taken by the transport
 	owing   bool   // some of pending is data of the caller's
 	rekey   rekeyState
+	workers workers
 
 	told   *KeyInfo // the present keys, where a Trace was told of them
 	counts counts   // of application data
@@ -70,7 +73,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		return 0, nil // a record of nothing would surprise some peers
 	}
 	for {
-		chunk := p[n:min(n+c.out.chunk(len(p)-n), len(p))]
+		chunk := p[n:min(n+c.out.rekey.chunk(parallelChunk), len(p))]
 		if err := c.writeChunk(chunk, &n); err != nil {
 			return n, c.writeError(err)
 		}
@@ -81,14 +84,6 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 			return n, err
 		}
 	}
-}
-
-// chunk is how much of what is left to write is sealed at once. c.out.mu is held.
-func (out *writeHalf) chunk(left int) int {
-	if left > writeChunk && runtime.GOMAXPROCS(0) > 1 {
-		return out.rekey.chunk(parallelChunk)
-	}
-	return out.rekey.chunk(writeChunk)
 }
 
 // writable reports why nothing may be sealed now. c.out.mu is held.
@@ -111,7 +106,7 @@ func (c *Conn) writable() error {
 // record may be padded.
 func writeBuffer(n int) int { return max(recordBuffer, n+n/64+64) }
 
-// writeChunk seals what chunk allows behind a key change that is due, adds
+// writeChunk seals p, which rekey.chunk allows, behind a key change that is due, adds
 // them to *n, and writes them. c.out.mu is held.
 func (c *Conn) writeChunk(p []byte, n *int) error {
 	buf := getBuffer(writeBuffer(len(p)))
@@ -125,6 +120,28 @@ func (c *Conn) writeChunk(p []byte, n *int) error {
 	}
 	*n += len(p)
 	return c.send(b)
+}
+
+var sealBatches = sync.Pool{New: func() any { return new(record.SealBatch) }}
+
+// seal appends records of p to b, on several cores where p is large. c.out.mu is held.
+func (out *writeHalf) seal(b, p []byte) ([]byte, error) {
+	if len(p) < minParallel || runtime.GOMAXPROCS(0) == 1 {
+		return out.sealer.Seal(b, record.ApplicationData, p)
+	}
+	batch := sealBatches.Get().(*record.SealBatch)
+	defer sealBatches.Put(batch)
+	n, sealed, err := out.sealer.Split(batch, b, record.ApplicationData, p)
+	if n == 0 || err != nil {
+		return out.sealer.Seal(b, record.ApplicationData, p)
+	}
+	defer batch.Close()
+	out.workers.run(n, func(pieces iter.Seq[int]) {
+		for i := range pieces {
+			batch.Run(i)
+		}
+	})
+	return sealed, nil
 }
 
 // send writes sealed bytes, and keeps what the transport did not take before a
