@@ -5,6 +5,7 @@
 package wire
 
 import (
+	"cmp"
 	"slices"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -57,6 +58,8 @@ type ClientHello struct {
 	// Extensions is the order in which the extensions came. Marshal follows it,
 	// and where it is nil an order of its own with pre_shared_key last.
 	Extensions []ExtensionType
+
+	ignoredServerName string // what the client sent as its server_name, where that is no host name
 
 	noExtensions bool // the message ended before the vector, as before TLS 1.3
 }
@@ -161,7 +164,7 @@ func (m *ClientHello) order() []ExtensionType {
 		return m.Extensions
 	}
 	present := map[ExtensionType]bool{
-		ExtServerName:              m.ServerName != "",
+		ExtServerName:              m.ServerName != "" || m.ignoredServerName != "",
 		ExtSupportedVersions:       m.SupportedVersions != nil,
 		ExtSupportedGroups:         m.SupportedGroups != nil,
 		ExtKeyShare:                m.KeyShares != nil,
@@ -217,7 +220,7 @@ func (m *ClientHello) Marshal() []byte {
 func (m *ClientHello) putExtension(b *builder, t ExtensionType) {
 	switch t {
 	case ExtServerName:
-		putServerName(b, m.ServerName)
+		putServerName(b, cmp.Or(m.ServerName, m.ignoredServerName))
 	case ExtALPN:
 		addProtocols(b, m.ALPN)
 	case ExtSupportedGroups:

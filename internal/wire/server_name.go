@@ -30,6 +30,8 @@ func (m *ClientHello) parseServerName(s cryptobyte.String) bool {
 	}
 	if isHostName(string(name)) {
 		m.ServerName = string(name)
+	} else {
+		m.ignoredServerName = string(name)
 	}
 	return true
 }
