@@ -102,7 +102,7 @@ type Listener struct {
 	start    sync.Once
 	early    atomic.Bool // AcceptEarly was called
 	failures failureLog
-	telling  waiting       // calls of Trace.AcceptError for the inner listener
+	telling  waiting       // calls of Trace.AcceptError
 	ring     *rotatingKeys // nil: the application has its own
 
 	mu      sync.Mutex
@@ -337,12 +337,7 @@ func (l *Listener) passing(err error) bool {
 	if !ok || !ne.Temporary() {
 		return false
 	}
-	if l.telling.begin(maxWaiting) {
-		go func() {
-			defer l.telling.end()
-			l.tellAcceptError(AcceptErrorInfo{Err: err})
-		}()
-	}
+	go l.tellAcceptError(AcceptErrorInfo{Err: err})
 	select {
 	case <-time.After(acceptRetry):
 		return true
@@ -402,7 +397,7 @@ func (l *Listener) greet(p *candidate) {
 		// A connection whose methods block is closed under them.
 		defer time.AfterFunc(d+alertTimeout, func() { _ = p.inner.Close() }).Stop()
 	}
-	if !l.identify(p, until) {
+	if !l.identifyContained(p, until) {
 		return
 	}
 	var err error = errCallback
@@ -450,6 +445,26 @@ func (l *Listener) settle(p *candidate, err error, logged bool) {
 	if err != nil && wasPending && !logged {
 		l.failures.add(l.settings.Trace, p.remote, err)
 	}
+}
+
+// identifyContained is identify, and drops a connection one of whose methods panics or
+// calls runtime.Goexit.
+func (l *Listener) identifyContained(p *candidate, until time.Time) (ok bool) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		l.failures.panicked(recover())
+		l.mu.Lock()
+		l.drop(p)
+		l.changed()
+		l.mu.Unlock()
+		_ = p.inner.Close()
+	}()
+	ok = l.identify(p, until)
+	returned = true
+	return ok
 }
 
 // identify asks for the client's address, and makes the Conn. It reports whether the
@@ -532,7 +547,13 @@ func (l *Listener) changed() {
 	l.wake = make(chan struct{})
 }
 
+// tellAcceptError traces or logs a connection that was not accepted. It may block as long
+// as the hook does; where too many calls of the hook do, the hook is told no more.
 func (l *Listener) tellAcceptError(info AcceptErrorInfo) {
+	if !l.telling.begin(maxWaiting) {
+		return
+	}
+	defer l.telling.end()
 	if t := l.settings.Trace; t != nil {
 		if t.AcceptError != nil {
 			isolate(&l.failures, func() { t.AcceptError(l.ctx, info) })

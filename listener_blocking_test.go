@@ -8,6 +8,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -253,3 +254,44 @@ func TestListenerPerHostCountsUnfinished(t *testing.T) {
 		}
 	})
 }
+
+// TestListenerSurvivesConnsThatPanic has a connection of the inner listener panic, or end its
+// goroutine, where it is asked for its address. Its place is free for the next.
+func TestListenerSurvivesConnsThatPanic(t *testing.T) {
+	text := captureLog(t)
+	for how, fault := range faults {
+		cc, sc := mayflytest.Configs(t)
+		inner := newLobby()
+		ln, err := mayfly.NewListener(inner, sc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ln.MaxHandshakesPerHost = 1
+		accepted := make(chan error, 1)
+		go func() { _, err := ln.Accept(); accepted <- err }()
+		a, b := net.Pipe()
+		inner.conns <- faultyConn{b, fault}
+		if _, err := a.Read(make([]byte, 1)); err != io.EOF {
+			t.Errorf("%s: the connection was not closed: %v", how, err)
+		}
+		raw := inner.enter()
+		if err := mayfly.Client(raw, cc).Handshake(); err != nil {
+			t.Errorf("%s: the next client: %v", how, err)
+		}
+		if err := <-accepted; err != nil {
+			t.Errorf("%s: %v", how, err)
+		}
+		_ = raw.Close()
+		_ = ln.Close()
+	}
+	if log := text.String(); !strings.Contains(log, "boom") || !strings.Contains(log, "Goexit") {
+		t.Errorf("the log: %s", log)
+	}
+}
+
+type faultyConn struct {
+	net.Conn
+	fault func()
+}
+
+func (c faultyConn) RemoteAddr() net.Addr { c.fault(); return c.Conn.RemoteAddr() }

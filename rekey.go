@@ -144,9 +144,11 @@ func (c *Conn) sealKeyUpdate(b []byte, reason RekeyReason) ([]byte, error) {
 // Rekey changes the keys under which this side sends, now, and asks the peer to
 // change its own. It returns when this side's are changed and the peer has been
 // told; WaitPeer waits for the peer's. While an earlier request of this side is
-// unanswered the peer is not asked again (RFC 9846, Section 4.7.3).
+// unanswered the peer is not asked again (RFC 9846, Section 4.7.3). Peers bound the
+// KeyUpdates that they take in a row: crypto/tls ends the connection at the 17th without
+// application data between them.
 //
-// New keys are derived from the old: somebody who has stolen a key can follow.
+// New keys are derived from the old: an attacker who has stolen a key can follow.
 // Rekey runs the handshake if that has not been done. A deadline for writing
 // applies, and ctx's, whichever comes first.
 func (c *Conn) Rekey(ctx context.Context) error {

@@ -87,8 +87,8 @@ func (k SealingKey) LogValue() slog.Value { return slog.StringValue(redactedSeal
 // the client asks for tell services apart that share keys all the same. Configs of
 // GetConfig without TicketKeys have those of the Listener, and are told apart by the keys
 // that they show. Where GetCertificate is set, a session is resumed only by a server that
-// would show the same key, whoever has the TicketKeys: GetCertificate is asked at a
-// resumption, too.
+// would show the same key, also where several servers share TicketKeys: GetCertificate is
+// asked at a resumption, too.
 type TicketKeys interface {
 	// Keys returns the present keys: new tickets are sealed under the first, and
 	// all open old ones. It is called for each handshake, by many at the same time,

@@ -98,7 +98,7 @@ func (s *Sealer) Seal(dst []byte, t ContentType, p []byte) ([]byte, error) {
 	if s.Remaining() < uint64(s.RecordsFor(len(p))) {
 		return dst, ErrLimit
 	}
-	return s.sealAndScrub(dst, t, p), nil
+	return s.seal(dst, t, p), nil
 }
 
 // SealReserved is Seal for the KeyUpdate and the alerts that the limit's reserve is
@@ -110,7 +110,7 @@ func (s *Sealer) SealReserved(dst []byte, t ContentType, p []byte) ([]byte, erro
 	if s.keys != nil && (s.seq >= s.keys.Suite.Limit || s.keys.Suite.Limit-s.seq < uint64(s.RecordsFor(len(p)))) {
 		return dst, ErrLimit
 	}
-	return s.sealAndScrub(dst, t, p), nil
+	return s.seal(dst, t, p), nil
 }
 
 // mayHold refuses what no record may hold (RFC 9846, Section 5.1): application data
@@ -161,35 +161,22 @@ func (s *Sealer) fragment() int {
 	return min(s.limit-1, s.most)
 }
 
-// sealAndScrub is seal with nothing left behind of the key, which AEADs keep on
-// the stack while they work.
-func (s *Sealer) sealAndScrub(dst []byte, t ContentType, p []byte) []byte {
-	if s.keys == nil {
-		return s.seal(dst, t, p)
-	}
-	if s.padding == nil || t == ChangeCipherSpec {
-		volatile.DoRecord(func() { dst = s.seal(dst, t, p) })
-		return dst
-	}
-	// The policy is the application's, which may use more of the stack than is scrubbed:
-	// it is asked between the records.
-	for {
-		n := min(len(p), s.fragment())
-		padding := min(max(s.padding(n), 0), s.limit-1-n)
-		volatile.DoRecord(func() { dst = s.sealRecord(dst, t, p[:n], padding) })
-		if p = p[n:]; len(p) == 0 {
-			return dst
-		}
-	}
-}
-
+// seal appends the records of p. Each protected record is sealed under a pin of its own
+// (volatile.DoRecord), because the garbage collector waits for each. The padding policy is
+// the application's, which may block: it is asked between the records.
 func (s *Sealer) seal(dst []byte, t ContentType, p []byte) []byte {
 	for {
 		n := min(len(p), s.fragment())
 		if s.keys == nil || t == ChangeCipherSpec {
 			dst = s.sealPlain(dst, t, p[:n])
 		} else {
-			dst = s.sealRecord(dst, t, p[:n], 0)
+			padding := 0
+			if s.padding != nil {
+				padding = min(max(s.padding(n), 0), s.limit-1-n)
+			}
+			// All the room at once: a buffer that is left for a larger one holds ciphertext.
+			dst = slices.Grow(dst, HeaderLen+n+1+padding+tagLen)
+			volatile.DoRecord(func() { dst = s.sealRecord(dst, t, p[:n], padding) })
 		}
 		if p = p[n:]; len(p) == 0 {
 			return dst
@@ -209,10 +196,8 @@ func (s *Sealer) sealPlain(dst []byte, t ContentType, content []byte) []byte {
 }
 
 // sealRecord makes a TLSCiphertext (RFC 9846, Section 5.2): content, type and
-// padding are put where the ciphertext goes, and sealed in place.
+// padding are put where the ciphertext goes, and sealed in place. dst has room for it.
 func (s *Sealer) sealRecord(dst []byte, t ContentType, content []byte, padding int) []byte {
-	// All the room at once: a buffer that is left for a larger one holds ciphertext.
-	dst = slices.Grow(dst, HeaderLen+len(content)+1+padding+tagLen)
 	dst = encrypt(s.keys, &s.nonce, s.seq, dst, t, content, padding)
 	s.seq++
 	return dst

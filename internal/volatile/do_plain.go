@@ -73,10 +73,13 @@ func DoRecord(f func()) {
 	scrubShallow()
 }
 
-// Move copies src to dst, which must not overlap, and wipes what it has copied.
-func Move(dst, src []byte) int {
-	n := copy(dst, src)
-	Wipe(src[:n])
+// Move copies src to dst, which must not overlap, and wipes what it has copied, and the
+// registers through which that went.
+func Move(dst, src []byte) (n int) {
+	DoRecord(func() {
+		n = copy(dst, src)
+		Wipe(src[:n])
+	})
 	return n
 }
 
