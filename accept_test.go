@@ -5,17 +5,13 @@
 package mayfly
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"os"
-	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
-	"time"
 )
 
 // A strange listener returns what it is told to, one thing after the other.
@@ -79,37 +75,6 @@ func TestAcceptRecovers(t *testing.T) {
 		synctest.Wait()
 		if len(told) > 0 {
 			t.Errorf("the Trace was also told %v", <-told)
-		}
-	})
-}
-
-// TestFailuresLogged has more strangers fail in one second than are worth a line each:
-// those that were passed over are counted. It changes the default logger, and so is not
-// parallel to anything.
-func TestFailuresLogged(t *testing.T) {
-	before := slog.Default()
-	defer slog.SetDefault(before)
-	var text bytes.Buffer
-	slog.SetDefault(slog.New(slog.NewTextHandler(&text, nil)))
-	synctest.Test(t, func(t *testing.T) {
-		var log failureLog
-		fail := func(times int) (lines int) {
-			text.Reset()
-			for range times {
-				log.add(nil, &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 4}, errors.New("a stranger"))
-			}
-			return strings.Count(text.String(), "\n")
-		}
-		if lines := fail(failuresLogged + 7); lines != failuresLogged {
-			t.Errorf("%d lines in a second, want %d", lines, failuresLogged)
-		}
-		time.Sleep(time.Second) // on the bubble's clock
-		if lines := fail(1); lines != 1 || !strings.Contains(text.String(), "unsaid=7") || !strings.Contains(text.String(), "192.0.2.1:4") {
-			t.Errorf("a second later: %s", &text)
-		}
-		log.add(new(Trace), nil, errors.New("what a Trace was told"))
-		if lines := strings.Count(text.String(), "\n"); lines != 1 {
-			t.Error("what a Trace was told is logged, too")
 		}
 	})
 }

@@ -7,6 +7,7 @@ package mayfly
 import (
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/record"
 )
@@ -95,6 +96,6 @@ func (c *Conn) tellKeysGone(told **KeyInfo) {
 // tellKeysWiped is tellKeysGone at the end of a connection, which no hook may stop.
 func (c *Conn) tellKeysWiped(told **KeyInfo) {
 	if *told != nil {
-		isolate(c.tell().log, func() { c.tellKeysGone(told) })
+		callback.Isolate(c.tell().log, func() { c.tellKeysGone(told) })
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -369,7 +370,7 @@ func (c *Conn) sealAlert(code alert.Code) {
 	sealed := false
 	defer func() {
 		if p := recover(); p != nil && !sealed {
-			c.tell().log.panicked(p)
+			c.tell().log.Panicked(p)
 			c.out.sealer.SetPadding(nil)
 			c.sealAlert(code)
 		}
@@ -398,7 +399,7 @@ func (c *Conn) wipe(err error) {
 	c.keys.wipe()
 	if c.buried.CompareAndSwap(false, true) {
 		if t := c.tell(); t.trace != nil && t.trace.Closed != nil {
-			isolate(t.log, func() { t.closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()}) })
+			callback.Isolate(t.log, func() { t.closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()}) })
 		}
 	}
 }

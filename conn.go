@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -213,5 +214,5 @@ func (c *Conn) tell() teller {
 	if t := c.teller.Load(); t != nil {
 		return *t
 	}
-	return teller{ctx: context.Background(), log: new(failureLog)}
+	return teller{ctx: context.Background(), log: new(callback.Log)}
 }

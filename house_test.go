@@ -26,7 +26,7 @@ const module = "github.com/mayfly-tls/mayfly"
 // imports says who may import whom of this module, and what else from outside the
 // standard library. "" is the root package. It is the table of DESIGN.md.
 var imports = map[string][]string{
-	"":                    {"internal/keyfile", "handshake", "record", "internal/alert", "internal/credential", "internal/handover", "internal/kex", "internal/resumption", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
+	"":                    {"internal/keyfile", "handshake", "record", "internal/alert", "internal/callback", "internal/credential", "internal/handover", "internal/kex", "internal/resumption", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
 	"handshake":           {"transcript", "internal/alert", "internal/credential", "internal/kex", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
 	"record":              {"internal/alert", "internal/suite", "internal/volatile"},
 	"transcript":          {"internal/volatile"},
@@ -38,6 +38,7 @@ var imports = map[string][]string{
 	"internal/resumption": {"internal/credential", "internal/schedule", "internal/suite", "internal/volatile", "golang.org/x/crypto/cryptobyte"},
 	"internal/suite":      {"internal/volatile", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/sys/cpu"},
 	"internal/alert":      {},
+	"internal/callback":   {"internal/alert"},
 	"internal/volatile":   {"golang.org/x/sys/unix"},
 	"internal/memscan":    {},
 	"internal/structure":  {},

@@ -64,14 +64,8 @@ const (
 	// maxHandshakeBytes is how much a peer may send before its handshake is done.
 	maxHandshakeBytes = 512 << 10
 
-	// storeTimeout is how long a SessionStore or TicketKeys is waited for.
-	storeTimeout = time.Second
-
-	// maxWaiting is how many calls of TicketKeys a Listener has under way at once,
-	// maxPuts how many of a SessionStore's Put a connection has: with a store that is
-	// stuck, no more of them pile up.
-	maxWaiting = 1024
-	maxPuts    = 8
+	// maxPuts is how many calls of a SessionStore's Put a connection may have in progress.
+	maxPuts = 8
 
 	// maxStaleSessions is how many sessions that are good for nothing are taken from a
 	// store for one handshake.

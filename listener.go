@@ -7,7 +7,6 @@ package mayfly
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"slices"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"weak"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/callback"
 )
 
 // The defaults of a Listener's limits.
@@ -25,10 +25,6 @@ const (
 	// acceptRetry is how long to wait after the inner listener failed for a
 	// passing reason (too many open files, say), as net/http does at first.
 	acceptRetry = 5 * time.Millisecond
-
-	// failuresLogged is how many failed handshakes are logged in a second where
-	// no Trace is set.
-	failuresLogged = 10
 )
 
 // Listen listens on addr, by net.Listen, for connections of peers that config
@@ -101,9 +97,9 @@ type Listener struct {
 	cancel   context.CancelFunc
 	start    sync.Once
 	early    atomic.Bool // AcceptEarly was called
-	failures failureLog
-	telling  waiting       // calls of Trace.AcceptError
-	ring     *rotatingKeys // nil: the application has its own
+	failures callback.Log
+	telling  callback.Calls // calls of Trace.AcceptError
+	ring     *rotatingKeys  // nil: the application has its own
 
 	mu      sync.Mutex
 	cookies *SealingKey                            // nil: none was needed
@@ -400,12 +396,12 @@ func (l *Listener) greet(p *candidate) {
 	if !l.identifyContained(p, until) {
 		return
 	}
-	var err error = errCallback
+	var err error = callback.Err
 	defer func() {
 		value := recover()
-		logged := err == error(errCallback)
+		logged := err == error(callback.Err)
 		if logged { // there was a panic, or runtime.Goexit, in which case only deferred calls still run
-			l.failures.panicked(value)
+			l.failures.Panicked(value)
 		}
 		l.settle(p, err, logged)
 	}()
@@ -424,8 +420,8 @@ func (l *Listener) settle(p *candidate, err error, logged bool) {
 		p.revoked = nil
 		l.mu.Unlock()
 		revoked := true
-		if o := isolate(&l.failures, func() { revoked = slices.ContainsFunc(asked, func(f func(Peer) bool) bool { return f(p.conn.Peer()) }) }); !o.returned {
-			err, logged = errCallback, true
+		if o := callback.Isolate(&l.failures, func() { revoked = slices.ContainsFunc(asked, func(f func(Peer) bool) bool { return f(p.conn.Peer()) }) }); !o.Returned {
+			err, logged = callback.Err, true
 		} else if revoked {
 			err = errRevoked
 		}
@@ -442,8 +438,8 @@ func (l *Listener) settle(p *candidate, err error, logged bool) {
 	l.changed()
 	l.mu.Unlock()
 	_ = p.conn.closeWithin(interruptTimeout)
-	if err != nil && wasPending && !logged {
-		l.failures.add(l.settings.Trace, p.remote, err)
+	if err != nil && wasPending && !logged && l.settings.Trace == nil {
+		l.failures.Failed(p.remote, err)
 	}
 }
 
@@ -455,7 +451,7 @@ func (l *Listener) identifyContained(p *candidate, until time.Time) (ok bool) {
 		if returned {
 			return
 		}
-		l.failures.panicked(recover())
+		l.failures.Panicked(recover())
 		l.mu.Lock()
 		l.drop(p)
 		l.changed()
@@ -550,53 +546,17 @@ func (l *Listener) changed() {
 // tellAcceptError traces or logs a connection that was not accepted. It may block as long
 // as the hook does; where too many calls of the hook do, the hook is told no more.
 func (l *Listener) tellAcceptError(info AcceptErrorInfo) {
-	if !l.telling.begin(maxWaiting) {
+	if !l.telling.Begin(callback.MaxCalls) {
 		return
 	}
-	defer l.telling.end()
+	defer l.telling.End()
 	if t := l.settings.Trace; t != nil {
 		if t.AcceptError != nil {
-			isolate(&l.failures, func() { t.AcceptError(l.ctx, info) })
+			callback.Isolate(&l.failures, func() { t.AcceptError(l.ctx, info) })
 		}
 		return
 	}
-	l.failures.add(nil, info.RemoteAddr, info.Err)
-}
-
-// failureLog writes failed handshakes to slog, so many in a second, where no
-// Trace was told of them.
-type failureLog struct {
-	mu      sync.Mutex
-	second  int64
-	written int
-	unsaid  int
-}
-
-func (f *failureLog) add(trace *Trace, remote net.Addr, err error) {
-	if trace != nil {
-		return
-	}
-	if unsaid, ok := f.admit(); ok {
-		slog.Warn("mayfly: a connection failed before it was accepted", "remote", remote, "error", err, "unsaid", unsaid)
-	}
-}
-
-// admit reports whether one more line may be written in this second, and how many were
-// not since the last one.
-func (f *failureLog) admit() (unsaid int, ok bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	now := time.Now().Unix()
-	if now != f.second {
-		f.second, f.written = now, 0
-	}
-	if f.written >= failuresLogged {
-		f.unsaid++
-		return 0, false
-	}
-	f.written++
-	unsaid, f.unsaid = f.unsaid, 0
-	return unsaid, true
+	l.failures.Failed(info.RemoteAddr, info.Err)
 }
 
 // hostOf is the IP address of addr, the /64 of an IPv6 address, as one host has

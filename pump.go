@@ -11,6 +11,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -154,13 +155,13 @@ func (c *Conn) pumpWithin(ctx context.Context, enough func() bool) error {
 // runtime.Goexit. Both halves are held.
 func (c *Conn) failCallback() {
 	c.out.sealer.SetPadding(nil) // a callback too
-	err := c.failHandshake(errCallback)
+	err := c.failHandshake(callback.Err)
 	if c.failed == nil {
 		c.failed = err
 	}
 	c.keys.wipe()
 	c.machine = nil
-	isolate(c.tell().log, func() { c.tellHandshakeDone(err) })
+	callback.Isolate(c.tell().log, func() { c.tellHandshakeDone(err) })
 }
 
 // tellHandshakeDone traces the end of the handshake, once.
@@ -186,7 +187,7 @@ func (c *Conn) begin(asked, ctx context.Context) error {
 		return nil
 	}
 	c.started = time.Now()
-	c.teller.Store(&teller{trace: c.settings.Trace, ctx: context.WithoutCancel(asked), log: &c.settings.waiting.log})
+	c.teller.Store(&teller{trace: c.settings.Trace, ctx: context.WithoutCancel(asked), log: &c.settings.calls.Log})
 	c.tell().handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.server})
 	c.intro = &introduction{
 		settings: c.settings, ctx: ctx, local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr(),

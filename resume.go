@@ -16,10 +16,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/schedule"
@@ -49,58 +49,6 @@ func resumed(m handshake.Summary) *session {
 
 // ticketPurpose is what tickets are sealed for.
 const ticketPurpose = "ticket"
-
-// errSlow is how a store fails that does not answer.
-var errSlow = errors.New("mayfly: the store did not answer in time")
-
-// waiting counts the calls of a store that have not come back.
-type waiting struct {
-	n   atomic.Int32
-	log failureLog // of callbacks that panic where nothing waits for them
-}
-
-// begin counts one more, and reports whether there are no more than limit.
-func (w *waiting) begin(limit int32) bool {
-	if w.n.Add(1) > limit {
-		w.n.Add(-1)
-		return false
-	}
-	return true
-}
-
-func (w *waiting) end() { w.n.Add(-1) }
-
-// ask waits for a store of the application's, but no longer than storeTimeout. What
-// comes after that is given to late. A panic of the store, or runtime.Goexit, is as if it
-// had been called on this goroutine.
-func ask[T any](ctx context.Context, w *waiting, f func(context.Context) (T, error), late func(T)) (T, error) {
-	type answer struct {
-		v   T
-		err error
-		outcome
-	}
-	var zero T
-	if !w.begin(maxWaiting) {
-		return zero, errSlow
-	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	answered := make(chan answer, 1)
-	go func() {
-		defer w.end()
-		var a answer
-		defer func() { answered <- a }()
-		containedInto(&a.outcome, &w.log, func() { a.v, a.err = f(ctx) })
-	}()
-	select {
-	case a := <-answered:
-		a.replay()
-		return a.v, a.err
-	case <-ctx.Done():
-		go func() { late((<-answered).v) }()
-		return zero, errSlow
-	}
-}
 
 // sessionName is what a client's sessions are stored under: the server's name, or its
 // address where it has none, and who the client is. A server that is told another name,
@@ -160,7 +108,7 @@ func (i *introduction) takeSession() (*Session, error) {
 	if cache, ok := store.(*SessionCache); ok {
 		return cache.Take(i.ctx, name)
 	}
-	return ask(i.ctx, i.settings.waiting, func(ctx context.Context) (*Session, error) { return store.Take(ctx, name) },
+	return callback.Ask(i.ctx, i.settings.calls, func(ctx context.Context) (*Session, error) { return store.Take(ctx, name) },
 		func(late *Session) { late.Wipe() })
 }
 
@@ -244,7 +192,7 @@ func (i *introduction) ticketSealers() []*SealingKey {
 		case *rotatingKeys, *TicketRing: // these are in memory
 			i.sealers, err = ring.Keys(i.ctx)
 		default:
-			i.sealers, err = ask(i.ctx, s.waiting, ring.Keys, func([]*SealingKey) {})
+			i.sealers, err = callback.Ask(i.ctx, s.calls, ring.Keys, func([]*SealingKey) {})
 		}
 		if err != nil {
 			i.sealers = nil
@@ -311,7 +259,7 @@ func (i *introduction) firstUse(s *session, ticket []byte) bool {
 		Token:  sha256.Sum256(append([]byte("once "), ticket...)),
 		Issued: s.state.Issued, Now: i.settings.now(), Until: s.state.Issued.Add(s.state.Lifetime),
 	}
-	first, err := ask(i.ctx, i.settings.waiting, func(ctx context.Context) (bool, error) { return guard.Admit(ctx, use) }, func(bool) {})
+	first, err := callback.Ask(i.ctx, i.settings.calls, func(ctx context.Context) (bool, error) { return guard.Admit(ctx, use) }, func(bool) {})
 	if err != nil {
 		i.sessionError("once", err)
 	}
@@ -436,5 +384,5 @@ func (i *introduction) random() io.Reader {
 // sessionError traces that something of sessions has failed, which costs no more than
 // a full handshake.
 func (i *introduction) sessionError(what string, err error) {
-	teller{i.settings.Trace, i.ctx, &i.settings.waiting.log}.sessionError(SessionErrorInfo{RemoteAddr: i.remote, Action: what, Err: err})
+	teller{i.settings.Trace, i.ctx, &i.settings.calls.Log}.sessionError(SessionErrorInfo{RemoteAddr: i.remote, Action: what, Err: err})
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
@@ -38,10 +39,10 @@ type settings struct {
 	keyLog       *keyLog
 	replay       ReplayGuard // nil: no early data is accepted
 	tickets      TicketPolicy
-	ticketKeys   TicketKeys // nil: no tickets
-	keysShared   bool       // by servers that may have other keys of their own
-	waiting      *waiting   // for TicketKeys and Sessions
-	confirm      bool       // Dialer.Confirm: servers that send tickets are to send them
+	ticketKeys   TicketKeys      // nil: no tickets
+	keysShared   bool            // by servers that may have other keys of their own
+	calls        *callback.Calls // for TicketKeys and Sessions
+	confirm      bool            // Dialer.Confirm: servers that send tickets are to send them
 }
 
 // settle validates a Config for one role. host is the name in the address that
@@ -53,7 +54,7 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 	if fips140.Enforced() {
 		return nil, configError("GODEBUG=fips140=only is not supported: mayfly uses X25519, ChaCha20-Poly1305 and HKDF in ways that this mode forbids; use fips140=on or off")
 	}
-	s := &settings{Config: *c.Clone(), server: server, waiting: new(waiting)}
+	s := &settings{Config: *c.Clone(), server: server, calls: new(callback.Calls)}
 	for _, step := range []func() error{s.checkRole, s.checkNumbers, s.settleSuites, s.settleGroups, s.settleSchemes, s.settleCompression, s.settleCredentials} {
 		if err := step(); err != nil {
 			return nil, err
@@ -105,7 +106,7 @@ func (s *settings) maxTicketAgeSkew() time.Duration {
 // inherit takes over, in the settings of one handshake, what must outlive it and was
 // not set.
 func (s *settings) inherit(outer *settings) {
-	s.waiting = outer.waiting
+	s.calls = outer.calls
 	if s.TicketKeys != nil {
 		return
 	}

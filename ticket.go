@@ -8,8 +8,10 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"time"
 
+	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/wire"
@@ -20,7 +22,7 @@ type tickets struct {
 	settings *settings
 	name     string            // that sessions are stored under
 	memory   *resumption.State // of the handshake, without what belongs to a ticket
-	putting  waiting
+	putting  callback.Calls
 }
 
 // newTicketTaker returns nil for those who want no tickets.
@@ -71,23 +73,23 @@ func (c *Conn) takeTicket(ticket *wire.NewSessionTicket) {
 		return
 	}
 	tell, remote := c.tell(), c.inner.RemoteAddr()
-	log := &t.settings.waiting.log
+	log := &t.settings.calls.Log
 	lost := func(err error) {
 		s.Wipe()
 		tell.sessionError(SessionErrorInfo{RemoteAddr: remote, Action: "put", Err: err})
 	}
-	if !t.putting.begin(maxPuts) {
-		lost(errSlow)
+	if !t.putting.Begin(maxPuts) {
+		lost(callback.ErrSlow)
 		return
 	}
 	go func() {
-		defer t.putting.end()
-		ctx, cancel := context.WithTimeout(context.Background(), storeTimeout)
+		defer t.putting.End()
+		ctx, cancel := context.WithTimeout(context.Background(), callback.StoreTimeout)
 		defer cancel()
-		err := errPut
-		isolate(log, func() { err = store.Put(ctx, t.name, s) })
+		err := errors.New("mayfly: the SessionStore panicked")
+		callback.Isolate(log, func() { err = store.Put(ctx, t.name, s) })
 		if err != nil {
-			isolate(log, func() { lost(err) })
+			callback.Isolate(log, func() { lost(err) })
 		}
 	}()
 }

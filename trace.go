@@ -8,6 +8,8 @@ import (
 	"context"
 	"net"
 	"time"
+
+	"github.com/mayfly-tls/mayfly/internal/callback"
 )
 
 // A Trace is a set of hooks that are told what happens on a connection, in the
@@ -166,7 +168,7 @@ type AcceptErrorInfo struct {
 type teller struct {
 	trace *Trace
 	ctx   context.Context
-	log   *failureLog // of hooks that panic at the end of a connection
+	log   *callback.Log // of hooks that panic at the end of a connection
 }
 
 func (t teller) handshakeStart(info HandshakeStartInfo) {

@@ -19,11 +19,11 @@ import (
 // limits are what the figures may be at most. They only go down: a change that
 // improves a figure lowers its limit.
 var limits = figures{
-	Files:        53,
-	Lines:        10360,
+	Files:        52,
+	Lines:        10215,
 	LongestFile:  600,
-	Cycle:        31,
-	MutualPairs:  46,
+	Cycle:        29,
+	MutualPairs:  41,
 	ConnMethods:  119,
 	Undocumented: 0,
 }
