@@ -4,10 +4,16 @@ GO      ?= go
 FUZZTIME ?= 30s
 SOAKTIME ?= 5m
 
-# The packages whose coverage is held to at least 85 %.
-CORE = ./record ./transcript ./handshake ./internal/...
+# The library, and the tool: ./... ends where another module begins.
+ALL = ./... ./cmd/mayfly/...
 
-# The modules beside this one, which need what it does not.
+# The packages whose coverage is held to at least 85 %.
+CORE = ./record ./transcript ./handshake ./internal/... ./cmd/mayfly/internal/...
+
+# The linters are no part of the workspace. This prints the path of one.
+LINTER = GOWORK=off $(GO) tool -modfile=tools/go.mod -n
+
+# The modules beside these two, which need what they do not.
 MODULES = bench vectors contrib/grpc contrib/metrics contrib/pgx contrib/redis
 
 .PHONY: all demo man test race memscan memscan-long secret interop check lint vuln cover bench fuzz soak peers modules bogo
@@ -21,14 +27,14 @@ man: # manual pages of the tool, in man/
 	$(GO) run -tags man ./cmd/mayfly man man
 
 test: # everything that needs no other program; interop with what is found
-	$(GO) test ./...
+	$(GO) test $(ALL)
 	for module in $(MODULES); do (cd $$module && $(GO) test ./...) || exit; done
 
 race:
-	$(GO) test -race -shuffle=on ./...
+	$(GO) test -race -shuffle=on $(ALL)
 
 secret: # the build whose runtime erases what functions on secrets leave behind
-	GOEXPERIMENT=runtimesecret $(GO) test ./...
+	GOEXPERIMENT=runtimesecret $(GO) test $(ALL)
 
 memscan: # what is left of secrets in a process's memory, in both builds
 	$(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan ./message
@@ -49,14 +55,11 @@ interop: # the matrix, and messages; a peer that is missing is a failure
 
 lint:
 	test -z "$$(gofmt -l .)"
-	$(GO) vet ./...
-	$(GO) tool -modfile=tools/go.mod staticcheck ./...
-	$(GO) mod tidy -diff
-	cd tools && $(GO) mod tidy -diff
-	for module in $(MODULES); do (cd $$module && $(GO) vet ./... && $(GO) mod tidy -diff) || exit; done
+	./.ci/modules
+	"$$($(LINTER) staticcheck)" $(ALL)
 
 vuln:
-	$(GO) tool -modfile=tools/go.mod govulncheck ./...
+	"$$($(LINTER) govulncheck)" $(ALL)
 
 cover:
 	./.ci/cover $(CORE)

@@ -23,7 +23,7 @@ import (
 // module is this module's path.
 const module = "github.com/mayfly-tls/mayfly"
 
-// imports says who may import whom of this module, and what else from outside the
+// imports says who may import whom of the library and the tool, and what else from outside the
 // standard library. "" is the root package. It is the table of DESIGN.md.
 var imports = map[string][]string{
 	"":                    {"internal/keyfile", "handshake", "record", "internal/alert", "internal/callback", "internal/credential", "internal/handover", "internal/kex", "internal/resumption", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
@@ -49,27 +49,28 @@ var imports = map[string][]string{
 	"internal/content":    {"internal/volatile", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/crypto/poly1305"},
 	"internal/keywrap":    {"internal/volatile", "golang.org/x/crypto/hkdf"},
 	"message":             {"", "internal/keyfile", "internal/cms", "internal/content", "internal/credential", "internal/kex", "internal/keywrap", "internal/volatile"},
-	"internal/dissect":    {"internal/alert", "internal/wire"},
-	"internal/inspect":    {"", "internal/dissect", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "record"},
-	"internal/tunnel":     {""},
 	"examples/restart":    {""},
 	"mayflyhttp":          {""},
 	"mayflytest":          {""},
 	"interop":             {},
 	"fuzz":                {},
 	"cmd/bogoshim":        {"", "golang.org/x/sys/cpu"},
-	"internal/transfer":   {},
-	"cmd/mayfly":          {"", "internal/keyfile", "internal/inspect", "internal/transfer", "internal/tunnel", "message", "filippo.io/age", "github.com/BurntSushi/toml", "github.com/VictoriaMetrics/metrics", "github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/cobra/doc", "github.com/spf13/pflag", "golang.org/x/term"},
+
+	"cmd/mayfly/internal/dissect":  {"internal/alert", "internal/wire"},
+	"cmd/mayfly/internal/inspect":  {"", "cmd/mayfly/internal/dissect", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "record"},
+	"cmd/mayfly/internal/tunnel":   {""},
+	"cmd/mayfly/internal/transfer": {},
+	"cmd/mayfly":                   {"", "internal/keyfile", "cmd/mayfly/internal/inspect", "cmd/mayfly/internal/transfer", "cmd/mayfly/internal/tunnel", "message", "filippo.io/age", "github.com/BurntSushi/toml", "github.com/VictoriaMetrics/metrics", "github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/cobra/doc", "github.com/spf13/pflag", "golang.org/x/term"},
 }
 
 // withoutIO are the packages that read no clock, start no goroutine and touch no
 // socket.
-var withoutIO = []string{"handshake", "internal/handover", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap", "internal/dissect"}
+var withoutIO = []string{"handshake", "internal/handover", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap", "cmd/mayfly/internal/dissect"}
 
 // values are packages of types alone, which stand below others that do more.
 var values = []string{"net/netip", "log/slog"}
 
-// walk calls f with each file of the module that is no test data.
+// walk calls f with each file of the library and the tool that is no test data.
 func walk(t *testing.T, f func(name string)) {
 	t.Helper()
 	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
@@ -89,10 +90,11 @@ func walk(t *testing.T, f func(name string)) {
 	}
 }
 
-// isModule reports whether a folder is a module of its own.
+// isModule reports whether a folder is a module of its own, and not the tool's, which is
+// released together with the library.
 func isModule(dir string) bool {
 	_, err := os.Stat(path.Join(dir, "go.mod"))
-	return dir != "." && err == nil
+	return dir != "." && filepath.ToSlash(dir) != "cmd/mayfly" && err == nil
 }
 
 // sources calls f with each Go file that is no test.

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-tls/mayfly"
-	"github.com/mayfly-tls/mayfly/internal/inspect"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/inspect"
 )
 
 // errNotVerified is that of a server that was inspected and is not one to accept. It is

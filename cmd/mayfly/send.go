@@ -17,7 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mayfly-tls/mayfly"
-	"github.com/mayfly-tls/mayfly/internal/transfer"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/transfer"
 )
 
 func sendCommand() *cobra.Command {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 
-	"github.com/mayfly-tls/mayfly/internal/tunnel"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/tunnel"
 )
 
 // An admin serves metrics and health.

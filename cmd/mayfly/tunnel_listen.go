@@ -11,7 +11,7 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 
-	"github.com/mayfly-tls/mayfly/internal/tunnel"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/tunnel"
 )
 
 // plain refuses a plain side that leaves this machine, unless that is wanted.

@@ -10,7 +10,7 @@ import (
 	"net"
 	"os"
 
-	"github.com/mayfly-tls/mayfly/internal/tunnel"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/tunnel"
 )
 
 // There is neither reload by a signal nor hand-over here.

@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mayfly-tls/mayfly/internal/tunnel"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/tunnel"
 )
 
 // A runner is a tunnel as a process.

@@ -18,7 +18,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/mayfly-tls/mayfly/internal/tunnel"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/tunnel"
 )
 
 // tunnelSignals are those that a tunnel heeds besides those that end it.

@@ -1,9 +1,9 @@
 module github.com/mayfly-tls/mayfly/contrib/grpc
 
-go 1.26.4
+go 1.26.0
 
 require (
-	github.com/mayfly-tls/mayfly v0.0.0
+	github.com/mayfly-tls/mayfly v0.1.0
 	google.golang.org/grpc v1.85.0
 	google.golang.org/protobuf v1.36.12
 )
@@ -15,5 +15,3 @@ require (
 	golang.org/x/text v0.43.0 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
 )
-
-replace github.com/mayfly-tls/mayfly => ../../

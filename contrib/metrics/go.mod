@@ -1,9 +1,9 @@
 module github.com/mayfly-tls/mayfly/contrib/metrics
 
-go 1.26.4
+go 1.26.0
 
 require (
-	github.com/mayfly-tls/mayfly v0.0.0
+	github.com/mayfly-tls/mayfly v0.1.0
 	github.com/prometheus/client_golang v1.25.0
 )
 
@@ -18,5 +18,3 @@ require (
 	golang.org/x/sys v0.49.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
-
-replace github.com/mayfly-tls/mayfly => ../../

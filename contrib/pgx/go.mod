@@ -1,10 +1,10 @@
 module github.com/mayfly-tls/mayfly/contrib/pgx
 
-go 1.26.4
+go 1.26.0
 
 require (
 	github.com/jackc/pgx/v5 v5.12.0
-	github.com/mayfly-tls/mayfly v0.0.0
+	github.com/mayfly-tls/mayfly v0.1.0
 )
 
 require (
@@ -16,5 +16,3 @@ require (
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/text v0.43.0 // indirect
 )
-
-replace github.com/mayfly-tls/mayfly => ../../

@@ -1,9 +1,9 @@
 module github.com/mayfly-tls/mayfly/contrib/redis
 
-go 1.26.4
+go 1.26.0
 
 require (
-	github.com/mayfly-tls/mayfly v0.0.0
+	github.com/mayfly-tls/mayfly v0.1.0
 	github.com/redis/go-redis/v9 v9.23.0
 	golang.org/x/crypto v0.58.0
 	golang.org/x/sync v0.24.0
@@ -14,5 +14,3 @@ require (
 	go.uber.org/atomic v1.12.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 )
-
-replace github.com/mayfly-tls/mayfly => ../../

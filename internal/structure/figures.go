@@ -29,7 +29,7 @@ type figures struct {
 func measure(sources []*source) (figures, error) {
 	var f figures
 	for _, s := range sources {
-		if !strings.HasPrefix(s.path, "internal/") && s.pkg.Name() != "main" {
+		if !strings.Contains("/"+s.path, "/internal/") && s.pkg.Name() != "main" {
 			f.Undocumented += len(undocumented(s))
 		}
 		if s.path != "" {

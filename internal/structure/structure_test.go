@@ -28,8 +28,8 @@ var limits = figures{
 	Undocumented: 0,
 }
 
-// repository loads the packages of the module once for all tests.
-var repository = sync.OnceValues(func() ([]*source, error) { return load("../..", "./...") })
+// repository loads the packages of the library and the tool once for all tests.
+var repository = sync.OnceValues(func() ([]*source, error) { return load("../..", "./...", "./cmd/mayfly/...") })
 
 func packages(t *testing.T) []*source {
 	t.Helper()
@@ -60,7 +60,7 @@ func TestFiguresStayWithinLimits(t *testing.T) {
 
 // withoutIO are the packages that read no clock, start no goroutine and reach no
 // file, socket or process.
-var withoutIO = []string{"handshake", "internal/handover", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap", "internal/dissect"}
+var withoutIO = []string{"handshake", "internal/handover", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap", "cmd/mayfly/internal/dissect"}
 
 // forbidden are the functions that withoutIO must not use, by package. An empty list
 // stands for all of its functions and variables.

@@ -65,7 +65,7 @@ func find(f *Field, name string) *Field {
 // TestTraces dissects each message and record of the traces of RFC 8448.
 func TestTraces(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("../../testdata/rfc8448/*.txt")
+	files, err := filepath.Glob("../../../../testdata/rfc8448/*.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestTraces(t *testing.T) {
 // TestValues looks at what is said of a ClientHello of RFC 8448.
 func TestValues(t *testing.T) {
 	t.Parallel()
-	trace, err := testvec.Load("../../testdata/rfc8448/simple-1rtt.txt")
+	trace, err := testvec.Load("../../../../testdata/rfc8448/simple-1rtt.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestValues(t *testing.T) {
 // against crypto/x509.
 func TestDER(t *testing.T) {
 	t.Parallel()
-	trace, err := testvec.Load("../../testdata/rfc8448/simple-1rtt.txt")
+	trace, err := testvec.Load("../../../../testdata/rfc8448/simple-1rtt.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestLists(t *testing.T) {
 }
 
 func FuzzDissect(f *testing.F) {
-	files, err := filepath.Glob("../../testdata/rfc8448/*.txt")
+	files, err := filepath.Glob("../../../../testdata/rfc8448/*.txt")
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/mayfly-tls/mayfly/internal/dissect"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/dissect"
 )
 
 // A ladder is the drawing of the messages that passed between the two sides. Lengths are

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly"
-	"github.com/mayfly-tls/mayfly/internal/dissect"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/dissect"
 )
 
 // A Report is what an inspection has found out. Times are from its start; 0 is for what

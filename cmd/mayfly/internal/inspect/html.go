@@ -12,7 +12,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/mayfly-tls/mayfly/internal/dissect"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/dissect"
 )
 
 //go:embed page.html

@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/mayfly-tls/mayfly/internal/dissect"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/dissect"
 )
 
 // longest is how much of each direction is recorded, in bytes. What a server sends after

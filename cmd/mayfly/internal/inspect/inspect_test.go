@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly"
-	"github.com/mayfly-tls/mayfly/internal/dissect"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/dissect"
 )
 
 // newIdentity makes a key, and a certificate for localhost by it.

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly"
-	"github.com/mayfly-tls/mayfly/internal/dissect"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/dissect"
 )
 
 // An Identity is who the server is, as far as it has proved that.

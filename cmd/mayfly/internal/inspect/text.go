@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mayfly-tls/mayfly/internal/dissect"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/dissect"
 )
 
 // WriteText writes the Report for a terminal.

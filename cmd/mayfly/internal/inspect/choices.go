@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/mayfly-tls/mayfly/internal/dissect"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/dissect"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
 

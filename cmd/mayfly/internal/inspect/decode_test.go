@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/mayfly-tls/mayfly/internal/dissect"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/dissect"
 	"github.com/mayfly-tls/mayfly/internal/testvec"
 )
 
@@ -23,7 +23,7 @@ var traced = []string{"simple-1rtt", "hello-retry-request", "client-authenticati
 // sides have sent in handshake messages.
 func recorded(tb testing.TB, name string) (sides [2]*recording, secrets *keyLog, sent [2][]byte) {
 	tb.Helper()
-	trace, err := testvec.Load(filepath.Join("../../testdata/rfc8448", name+".txt"))
+	trace, err := testvec.Load(filepath.Join("../../../../testdata/rfc8448", name+".txt"))
 	if err != nil {
 		tb.Fatal(err)
 	}
