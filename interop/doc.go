@@ -3,7 +3,7 @@
 // license that can be found in the LICENSE file.
 
 // Package interop holds the tests that let mayfly talk to programs that others
-// wrote: crypto/tls in the same process, OpenSSL, GnuTLS, curl and Java's JSSE.
+// wrote: crypto/tls in the same process, and other libraries and programs.
 //
 // It uses mayfly's public API alone, and must not know how anything below it
 // works: what a test here says about a connection, it learned from that API,

@@ -19,6 +19,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -28,7 +29,7 @@ import (
 	"golang.org/x/crypto/ocsp"
 )
 
-// serverName is the name in each certificate. No test resolves it.
+// serverName is the name in each certificate, beside the address ::1. No test resolves it.
 const serverName = "localhost"
 
 // A keyKind is a kind of signature key.
@@ -108,7 +109,7 @@ func (k *keyring) issue(kind keyKind, file string) (*identity, error) {
 		return nil, err
 	}
 	template := newTemplate(serverName)
-	template.DNSNames = []string{serverName}
+	template.DNSNames, template.IPAddresses = []string{serverName}, []net.IP{net.IPv6loopback}
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	der, err := x509.CreateCertificate(rand.Reader, template, k.ca, key.Public(), k.key)

@@ -23,6 +23,12 @@ import (
 // patience bounds each connection, and the life of each program but Java.
 const patience = 30 * time.Second
 
+// The addresses on which the programs talk to us.
+const (
+	loopback4 = "127.0.0.1"
+	loopback6 = "::1"
+)
+
 // A program is another program while it runs: its standard input and output
 // are a stream, its standard error is kept for the report of a failure.
 type program struct {
@@ -112,10 +118,15 @@ func (p *program) say(line string) error {
 // has its own complaint: it gets two more ports.
 func startServer(t *testing.T, name string, args func(port string) []string) (*program, net.Conn) {
 	t.Helper()
+	return startServerOn(t, loopback4, name, args)
+}
+
+func startServerOn(t *testing.T, host, name string, args func(port string) []string) (*program, net.Conn) {
+	t.Helper()
 	for range 3 {
 		port := freePort(t)
 		p := start(t, name, args(port)...)
-		if conn := connect(t, p, port); conn != nil {
+		if conn := connect(t, p, host, port); conn != nil {
 			return p, conn
 		}
 	}
@@ -124,12 +135,12 @@ func startServer(t *testing.T, name string, args func(port string) []string) (*p
 }
 
 // connect dials until somebody listens, or until the program has ended.
-func connect(t *testing.T, p *program, port string) net.Conn {
+func connect(t *testing.T, p *program, host, port string) net.Conn {
 	t.Helper()
 	between := time.NewTicker(5 * time.Millisecond)
 	defer between.Stop()
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
-		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", port))
+		conn, err := net.Dial("tcp", net.JoinHostPort(host, port))
 		if err == nil {
 			t.Cleanup(func() { conn.Close() })
 			return conn
@@ -210,7 +221,12 @@ func (b *tail) count(what string) int {
 // accepts its connection.
 func startClient(t *testing.T, name string, args func(port string) []string) (*program, net.Conn) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	return startClientOn(t, loopback4, name, args)
+}
+
+func startClientOn(t *testing.T, host, name string, args func(port string) []string) (*program, net.Conn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,15 +37,11 @@ type Signer struct {
 // Head does not depend on what follows the content.
 func (s *Signed) Frame(length int64) Frame {
 	var digests, signers []byte
-	version := byte(1)
 	for _, a := range s.Digests {
 		digests = append(digests, a.Marshal()...)
 	}
 	for _, signer := range s.Signers {
 		signers = append(signers, signer.marshal()...)
-		if signer.KeyID != nil {
-			version = 3
-		}
 	}
 	var certificates []byte
 	if len(s.Certificates) > 0 {
@@ -56,7 +52,7 @@ func (s *Signed) Frame(length int64) Frame {
 	return enclose([]layer{
 		{tag: tagSequence, before: marshalOID(OIDSignedData)},
 		{tag: structured(0)},
-		{tag: tagSequence, before: slices.Concat(marshalVersion(version), wrap(tagSet, digests)), after: slices.Concat(certificates, wrap(tagSet, signers))},
+		{tag: tagSequence, before: slices.Concat(marshalVersion(1), wrap(tagSet, digests)), after: slices.Concat(certificates, wrap(tagSet, signers))},
 		{tag: tagSequence, before: marshalOID(OIDData)},
 		{tag: structured(0)},
 	}, tagOctetString, length)
@@ -129,11 +125,7 @@ func (s *Signer) marshal() []byte {
 	if attrs != nil {
 		attrs[0] = structured(0)
 	}
-	version, id := byte(1), s.Recipient.marshal()
-	if s.KeyID != nil {
-		version, id = 3, wrap(primitive(0), s.KeyID)
-	}
-	return wrap(tagSequence, marshalVersion(version), id, s.Digest.Marshal(), attrs,
+	return wrap(tagSequence, marshalVersion(1), s.Recipient.marshal(), s.Digest.Marshal(), attrs,
 		s.Scheme.Marshal(), marshalOctets(s.Signature))
 }
 
@@ -169,10 +161,6 @@ type Attributes struct {
 	ContentType   asn1.ObjectIdentifier
 	MessageDigest []byte
 	SigningTime   time.Time
-
-	// SigningCertificates are the attributes that name the signer's certificate, in the
-	// order in which they stand.
-	SigningCertificates []SigningCertificate
 }
 
 // Marshal returns the SET OF those attributes that are set, in DER.
@@ -198,20 +186,12 @@ func (a Attributes) Marshal() []byte {
 			add(OIDSigningTime, value)
 		}
 	}
-	for _, s := range a.SigningCertificates {
-		id := OIDSigningCertificate
-		if s.V2 {
-			id = OIDSigningCertificateV2
-		}
-		add(id, s.marshal())
-	}
 	slices.SortFunc(set, bytes.Compare)
 	return wrap(tagSet, set...)
 }
 
 // ParseAttributes reads a SET OF Attribute. Attributes that it knows may stand in it
-// once, with one value: RFC 5652, Section 11. A SigningCertificate that breaks this rule is
-// returned, for the caller to refuse.
+// once, with one value: RFC 5652, Section 11.
 func ParseAttributes(b []byte) (a Attributes, ok bool) {
 	var set der
 	s := newString(b)
@@ -224,10 +204,6 @@ func ParseAttributes(b []byte) (a Attributes, ok bool) {
 		var id asn1.ObjectIdentifier
 		if !set.enter(tagSequence, &attr) || !attr.oid(&id) || !attr.enter(tagSet, &values) || !attr.Empty() {
 			return a, false
-		}
-		if id.Equal(OIDSigningCertificate) || id.Equal(OIDSigningCertificateV2) {
-			a.SigningCertificates = append(a.SigningCertificates, parseSigningCertificate(&values, id.Equal(OIDSigningCertificateV2)))
-			continue
 		}
 		if seen[id.String()] {
 			return a, false
