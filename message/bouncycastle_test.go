@@ -285,6 +285,7 @@ func (c *castle) sealForUs(t *testing.T, holders map[string]*message.Key) {
 		ukm                         string // not with HKDF, of which it is the salt (RFC 8418, Section 2.2): 1.86 leaves that away
 		cipher, wrap                string
 		signer                      string
+		bind                        string // the signature names the certificate
 		since                       int
 	}{
 		{kind: "EC", agreement: cms.OIDStdDHSHA1KDF.String()},
@@ -296,6 +297,8 @@ func (c *castle) sealForUs(t *testing.T, holders map[string]*message.Key) {
 		{kind: "EC", agreement: cms.OIDStdDHSHA256KDF.String(), attributes: "attributes", signer: "ECDSA P-256"},
 		{kind: "EC", agreement: cms.OIDStdDHSHA256KDF.String(), attributes: "attributes", signer: "ECDSA P-384"},
 		{kind: "EC", agreement: cms.OIDStdDHSHA256KDF.String(), attributes: "attributes", signer: "RSA-PSS"},
+		{kind: "EC", agreement: cms.OIDStdDHSHA256KDF.String(), attributes: "attributes", signer: "Ed25519", bind: "bind"},
+		{kind: "EC", agreement: cms.OIDStdDHSHA256KDF.String(), attributes: "attributes", signer: "ECDSA P-256", bind: "bind"},
 		{kind: "EC", agreement: cms.OIDStdDHSHA256KDF.String(), cipher: cms.OIDChaCha20Poly1305.String(), since: chachaSince},
 		{kind: "XDH", agreement: cms.OIDStdDHHKDFSHA256.String(), since: hkdfSince},
 		{kind: "XDH", agreement: cms.OIDStdDHHKDFSHA384.String(), since: hkdfSince, attributes: "attributes"},
@@ -308,7 +311,7 @@ func (c *castle) sealForUs(t *testing.T, holders map[string]*message.Key) {
 		if v.wrap == "" {
 			v.wrap = cms.OIDAES256Wrap.String()
 		}
-		t.Run(fmt.Sprintf("%s/%s/%s/%s%s%s", v.kind, v.agreement, v.cipher, v.attributes, v.ukm, v.signer), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s/%s/%s/%s%s%s%s", v.kind, v.agreement, v.cipher, v.attributes, v.ukm, v.signer, v.bind), func(t *testing.T) {
 			if why := c.lacks(v.since, "such message"); why != "" {
 				t.Skip(why)
 			}
@@ -317,7 +320,7 @@ func (c *castle) sealForUs(t *testing.T, holders map[string]*message.Key) {
 				c.put("in", plain)
 				command := []string{"seal", v.cipher, v.agreement, v.wrap, c.file(v.kind + ".pem"), v.attributes, v.ukm, c.file("in"), c.file("out")}
 				if v.signer != "" {
-					command = append(command, c.file(v.signer+".pem"), c.file(v.signer+".der"), signs[v.signer].algorithm, signs[v.signer].scheme)
+					command = append(command, c.file(v.signer+".pem"), c.file(v.signer+".der"), signs[v.signer].algorithm, signs[v.signer].scheme, v.bind)
 				}
 				if _, err := c.ask(t, command...); err != nil {
 					t.Fatal(err)
@@ -325,8 +328,8 @@ func (c *castle) sealForUs(t *testing.T, holders map[string]*message.Key) {
 				o := new(message.OpenOptions)
 				if v.signer != "" {
 					o.Accept = func(s *message.Signature) error {
-						if s.Certificate.Subject.CommonName != v.signer {
-							return fmt.Errorf("signed by %v", s.Certificate.Subject)
+						if s.Certificate.Subject.CommonName != v.signer || s.CertificateBound != (v.bind != "") {
+							return fmt.Errorf("signed by %v, and that certificate is bound: %v", s.Certificate.Subject, s.CertificateBound)
 						}
 						return nil
 					}

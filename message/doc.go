@@ -9,7 +9,8 @@
 // On the wire it is S/MIME 4.0 (RFC 8551): CMS AuthEnvelopedData (RFC 5083), with
 // AES-GCM (RFC 5084) or ChaCha20-Poly1305 (RFC 8103), for recipients by X25519
 // (RFC 8418) or ECDH on P-256 (RFC 5753); where it is signed, with SignedData inside
-// (RFC 5652), by Ed25519 (RFC 8419), ECDSA or RSA-PSS; Open
+// (RFC 5652), by Ed25519 (RFC 8419), ECDSA or RSA-PSS. The signature covers the signer's
+// certificate (RFC 5035). Open
 // also verifies RSASSA-PKCS1-v1_5 of 2048 bits and more. So OpenSSL, Bouncy Castle and
 // mail programs read and write it.
 //

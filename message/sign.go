@@ -34,6 +34,7 @@ type Signer struct {
 	certificates [][]byte
 	id           cms.Recipient
 	scheme       scheme
+	certificate  cms.SigningCertificate
 }
 
 // NewSigner returns the Signer that an Identity is. Messages carry its public key in a
@@ -51,7 +52,8 @@ func NewSigner(id *mayfly.Identity) (*Signer, error) {
 }
 
 // CertificateSigner returns the Signer of a certificate and its private key: Ed25519,
-// ECDSA, or RSA, which signs with RSASSA-PSS. Messages carry its whole chain.
+// ECDSA, or RSA, which signs with RSASSA-PSS. Messages carry its whole chain. The
+// signature covers the SHA-256 hash of the certificate (RFC 5035, Section 3).
 func CertificateSigner(cert tls.Certificate) (*Signer, error) {
 	key, ok := cert.PrivateKey.(crypto.Signer)
 	if !ok || len(cert.Certificate) == 0 {
@@ -72,7 +74,12 @@ func CertificateSigner(cert tls.Certificate) (*Signer, error) {
 	if !ok {
 		return nil, errors.New("message: the Signer's key is neither Ed25519, ECDSA on P-256, P-384 or P-521, nor RSA of 2048 bits or more")
 	}
-	return &Signer{key: key, certificates: cert.Certificate, id: certificateID(leaf), scheme: s}, nil
+	hash := sha256.Sum256(leaf.Raw)
+	named := cms.CertificateHash{Hash: cms.OIDSHA256, Value: hash[:], ID: certificateID(leaf)}
+	return &Signer{
+		key: key, certificates: cert.Certificate, id: certificateID(leaf), scheme: s,
+		certificate: cms.SigningCertificate{V2: true, Certificates: []cms.CertificateHash{named}},
+	}, nil
 }
 
 // A scheme is how a kind of key signs a message: the digest of the content, the hash
@@ -162,9 +169,12 @@ func (s *signing) seal(dst, part []byte) error {
 
 func (s *signing) head() []byte { return s.signed.Frame(cms.Indefinite).Head }
 
-// finish is RFC 5652, Section 5.4 and 5.5.
+// finish is RFC 5652, Section 5.4 and 5.5, and RFC 8551, Section 2.5.
 func (s *signing) finish(length int64) (cms.Frame, error) {
-	attrs := cms.Attributes{ContentType: cms.OIDData, MessageDigest: s.digest.Sum(nil), SigningTime: s.time}.Marshal()
+	attrs := cms.Attributes{
+		ContentType: cms.OIDData, MessageDigest: s.digest.Sum(nil), SigningTime: s.time,
+		SigningCertificates: []cms.SigningCertificate{s.signer.certificate},
+	}.Marshal()
 	signature, err := s.signer.scheme.sign(s.signer.key, attrs)
 	if err != nil {
 		return cms.Frame{}, fmt.Errorf("message: the signer's key did not sign: %w", err)

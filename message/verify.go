@@ -30,11 +30,20 @@ type Signature struct {
 	Pin mayfly.Pin
 	Key crypto.PublicKey
 
-	// Certificate is the signer's; an Identity has signed its own. Others that came
-	// with the message are in Certificates, in no order, but those with RSA keys of more
-	// than 8192 bits, which are costly. Nobody has verified any.
+	// Certificate is the signer's; an Identity has signed its own. Certificates are
+	// others that came with the message, in no order. It omits those with RSA keys of
+	// more than 8192 bits, which are costly, and those that the signer's
+	// SigningCertificate attribute excludes from the chain. Open verifies none of them.
 	Certificate  *x509.Certificate
 	Certificates []*x509.Certificate
+
+	// CertificateBound reports whether the signature covers Certificate: the signer named
+	// it by a SHA-2 hash, in a SigningCertificateV2 attribute (RFC 5035, Section 3). Every
+	// Signer of this package does. If it is false, only Key and Pin are sure. A party that
+	// passes the message on, such as a recipient, can replace Certificate by another for
+	// the same key, with another name. An attribute with SHA-1 (RFC 2634, Section 5.4) is
+	// checked too, but does not count here, as SHA-1 is open to collisions.
+	CertificateBound bool
 
 	// Time is when the signer says to have signed; the zero Time if it does not.
 	Time time.Time
@@ -58,7 +67,8 @@ func SignedBy(pins ...mayfly.Pin) func(*Signature) error {
 
 // SignedUnder returns a function for OpenOptions.Accept that takes the signatures of
 // certificates with a chain to roots that is valid at a time, for e-mail protection
-// or for any purpose. Who the certificate names is for the caller to check.
+// or for any purpose. Who the certificate names is for the caller to check. That name is
+// the signer's own choice only if [Signature.CertificateBound] is true.
 func SignedUnder(roots *x509.CertPool, at time.Time) func(*Signature) error {
 	return func(s *Signature) error {
 		pool := x509.NewCertPool()
@@ -142,13 +152,17 @@ func verifySigner(signed *cms.Signed, digests map[crypto.Hash]hash.Hash) (*Signa
 	if signer.Attrs == nil {
 		return nil, because(ErrUnsupported, "its signature has no signed attributes")
 	}
-	s, err := findSigner(signed, signer)
-	if err != nil {
-		return nil, err
-	}
 	attrs, ok := cms.ParseAttributes(signer.Attrs)
 	if !ok {
 		return nil, ErrDamaged
+	}
+	named := signingCertificates(attrs.SigningCertificates)
+	if err := named.check(); err != nil {
+		return nil, err
+	}
+	s, err := findSigner(signed, signer, named)
+	if err != nil {
+		return nil, err
 	}
 	digest := digests[hashByID(signer.Digest.ID)]
 	if digest == nil {
@@ -166,20 +180,23 @@ func verifySigner(signed *cms.Signed, digests map[crypto.Hash]hash.Hash) (*Signa
 	return s, nil
 }
 
-// findSigner finds the certificate that the signer names, and checks its key.
-func findSigner(signed *cms.Signed, signer *cms.Signer) (*Signature, error) {
+// findSigner finds the certificate that the signer names, in the SignerInfo and in signed
+// attributes, and checks its key.
+func findSigner(signed *cms.Signed, signer *cms.Signer, named signingCertificates) (*Signature, error) {
 	if len(signed.Certificates) > maxCertificates {
 		return nil, because(ErrTooLarge, "it holds more than ten certificates")
 	}
-	s := new(Signature)
+	s := &Signature{CertificateBound: named.bind()}
+	replaced := false
 	for _, der := range signed.Certificates {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
 			continue
 		}
-		byID := len(signer.KeyID) > 0 && bytes.Equal(signer.KeyID, cert.SubjectKeyId)
-		if s.Certificate != nil || !byID && !signer.Recipient.Equal(certificateID(cert)) {
-			if key, ok := cert.PublicKey.(*rsa.PublicKey); !ok || key.N.BitLen() <= maxRSA {
+		isSigner := byName(signer, cert)
+		if s.Certificate != nil || !isSigner || !named.name(cert) {
+			replaced = replaced || isSigner
+			if key, ok := cert.PublicKey.(*rsa.PublicKey); named.allow(cert) && (!ok || key.N.BitLen() <= maxRSA) {
 				s.Certificates = append(s.Certificates, cert)
 			}
 			continue
@@ -189,6 +206,9 @@ func findSigner(signed *cms.Signed, signer *cms.Signer) (*Signature, error) {
 			return nil, because(ErrUnsupported, "the signer's key is of a kind or size that is not accepted")
 		}
 		s.Certificate, s.Key, s.Pin = cert, peer.Key, peer.Pin()
+	}
+	if s.Certificate == nil && replaced {
+		return nil, because(ErrNotAuthentic, "its signature was made for another certificate of the signer than the one in it")
 	}
 	if s.Certificate == nil {
 		return nil, because(ErrUnsupported, "it is signed, but the signer's certificate is not in it")
@@ -207,11 +227,7 @@ func signatureCheck(key crypto.PublicKey, s *cms.Signer) func(text, signature []
 	if hash == 0 {
 		return nil
 	}
-	digest := func(text []byte) []byte {
-		d := hash.New()
-		d.Write(text)
-		return d.Sum(nil)
-	}
+	digest := func(text []byte) []byte { return sum(hash, text) }
 	switch key := key.(type) {
 	case ed25519.PublicKey: // RFC 8419, Section 3.1
 		if id.Equal(cms.OIDEd25519) && s.Scheme.Parameters == nil && hash == crypto.SHA512 {

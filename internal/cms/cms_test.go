@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -194,11 +195,18 @@ func TestFrames(t *testing.T) {
 		ContentType: OIDSignedData, Cipher: Algorithm{ID: OIDChaCha20Poly1305, Parameters: Octets(make([]byte, 12))},
 		AuthAttrs: Attributes{ContentType: OIDSignedData}.Marshal(), MAC: make([]byte, 16),
 	}
+	id := Recipient{Issuer: []byte{0x30, 0}, Serial: []byte{1}}
+	named := []SigningCertificate{
+		{Certificates: []CertificateHash{{OIDSHA1, make([]byte, 20), id}}},
+		{V2: true, Certificates: []CertificateHash{{OIDSHA256, make([]byte, 32), id}, {OIDSHA384, make([]byte, 48), Recipient{}}}},
+	}
 	s := &Signed{
 		Digests: []Algorithm{{ID: OIDSHA512}}, Certificates: [][]byte{{0x30, 0}},
 		Signers: []Signer{{
 			Recipient: Recipient{Issuer: []byte{0x30, 0}, Serial: []byte{1}}, Digest: Algorithm{ID: OIDSHA512},
-			Attrs:  Attributes{ContentType: OIDData, MessageDigest: make([]byte, 64), SigningTime: time.Unix(1e9, 0)}.Marshal(),
+			Attrs: Attributes{
+				ContentType: OIDData, MessageDigest: make([]byte, 64), SigningTime: time.Unix(1e9, 0), SigningCertificates: named,
+			}.Marshal(),
 			Scheme: Algorithm{ID: OIDEd25519}, Signature: make([]byte, 64),
 		}},
 	}
@@ -238,7 +246,8 @@ func TestFrames(t *testing.T) {
 				t.Errorf("%+v, %v", got, err)
 			}
 			attrs, ok := ParseAttributes(got.Signers[0].Attrs)
-			if !ok || !attrs.ContentType.Equal(OIDData) || len(attrs.MessageDigest) != 64 || attrs.SigningTime.Unix() != 1e9 {
+			if !ok || !attrs.ContentType.Equal(OIDData) || len(attrs.MessageDigest) != 64 || attrs.SigningTime.Unix() != 1e9 ||
+				!reflect.DeepEqual(attrs.SigningCertificates, named) {
 				t.Errorf("%+v", attrs)
 			}
 		}
@@ -287,6 +296,12 @@ func FuzzRead(f *testing.F) {
 		frame = inner(frame, length)
 		f.Add(slices.Concat(frame.Head, frame.Tail))
 	}
+	named := SigningCertificate{V2: true, Certificates: []CertificateHash{{OIDSHA384, make([]byte, 48), Recipient{Issuer: []byte{0x30, 0}, Serial: []byte{1}}}}}
+	frame := (&Signed{Signers: []Signer{{
+		Recipient: Recipient{KeyID: []byte{1}}, Digest: Algorithm{ID: OIDSHA256}, Scheme: Algorithm{ID: OIDEd25519},
+		Attrs: Attributes{SigningCertificates: []SigningCertificate{named}}.Marshal(),
+	}}}).Frame(0)
+	f.Add(slices.Concat(frame.Head, frame.Tail))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		d := NewDecoder(bytes.NewReader(b))
 		if e, c, err := ReadEnvelope(d); err == nil {

@@ -8,7 +8,8 @@ import (
 	"encoding/asn1"
 )
 
-// The object identifiers of content types and attributes: RFC 5652, RFC 5083.
+// The object identifiers of content types and attributes: RFC 5652, RFC 5083,
+// RFC 2634, RFC 5035.
 var (
 	OIDData              = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 1}
 	OIDSignedData        = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
@@ -18,6 +19,9 @@ var (
 	OIDContentType   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 3}
 	OIDMessageDigest = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 4}
 	OIDSigningTime   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 5}
+
+	OIDSigningCertificate   = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 12}
+	OIDSigningCertificateV2 = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 16, 2, 47}
 )
 
 // The object identifiers of ciphers: RFC 5084, RFC 8103, RFC 3565.
@@ -50,6 +54,7 @@ var (
 // The object identifiers of hashes and signatures: RFC 5754, RFC 5758, RFC 8419,
 // RFC 4055.
 var (
+	OIDSHA1   = asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}
 	OIDSHA256 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 1}
 	OIDSHA384 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 2}
 	OIDSHA512 = asn1.ObjectIdentifier{2, 16, 840, 1, 101, 3, 4, 2, 3}

@@ -37,11 +37,15 @@ type Signer struct {
 // Head does not depend on what follows the content.
 func (s *Signed) Frame(length int64) Frame {
 	var digests, signers []byte
+	version := byte(1)
 	for _, a := range s.Digests {
 		digests = append(digests, a.Marshal()...)
 	}
 	for _, signer := range s.Signers {
 		signers = append(signers, signer.marshal()...)
+		if signer.KeyID != nil {
+			version = 3
+		}
 	}
 	var certificates []byte
 	if len(s.Certificates) > 0 {
@@ -52,7 +56,7 @@ func (s *Signed) Frame(length int64) Frame {
 	return enclose([]layer{
 		{tag: tagSequence, before: marshalOID(OIDSignedData)},
 		{tag: structured(0)},
-		{tag: tagSequence, before: slices.Concat(marshalVersion(1), wrap(tagSet, digests)), after: slices.Concat(certificates, wrap(tagSet, signers))},
+		{tag: tagSequence, before: slices.Concat(marshalVersion(version), wrap(tagSet, digests)), after: slices.Concat(certificates, wrap(tagSet, signers))},
 		{tag: tagSequence, before: marshalOID(OIDData)},
 		{tag: structured(0)},
 	}, tagOctetString, length)
@@ -125,7 +129,11 @@ func (s *Signer) marshal() []byte {
 	if attrs != nil {
 		attrs[0] = structured(0)
 	}
-	return wrap(tagSequence, marshalVersion(1), s.Recipient.marshal(), s.Digest.Marshal(), attrs,
+	version, id := byte(1), s.Recipient.marshal()
+	if s.KeyID != nil {
+		version, id = 3, wrap(primitive(0), s.KeyID)
+	}
+	return wrap(tagSequence, marshalVersion(version), id, s.Digest.Marshal(), attrs,
 		s.Scheme.Marshal(), marshalOctets(s.Signature))
 }
 
@@ -161,6 +169,10 @@ type Attributes struct {
 	ContentType   asn1.ObjectIdentifier
 	MessageDigest []byte
 	SigningTime   time.Time
+
+	// SigningCertificates are the attributes that name the signer's certificate, in the
+	// order in which they stand.
+	SigningCertificates []SigningCertificate
 }
 
 // Marshal returns the SET OF those attributes that are set, in DER.
@@ -186,12 +198,20 @@ func (a Attributes) Marshal() []byte {
 			add(OIDSigningTime, value)
 		}
 	}
+	for _, s := range a.SigningCertificates {
+		id := OIDSigningCertificate
+		if s.V2 {
+			id = OIDSigningCertificateV2
+		}
+		add(id, s.marshal())
+	}
 	slices.SortFunc(set, bytes.Compare)
 	return wrap(tagSet, set...)
 }
 
 // ParseAttributes reads a SET OF Attribute. Attributes that it knows may stand in it
-// once, with one value: RFC 5652, Section 11.
+// once, with one value: RFC 5652, Section 11. A SigningCertificate that breaks this rule is
+// returned, for the caller to refuse.
 func ParseAttributes(b []byte) (a Attributes, ok bool) {
 	var set der
 	s := newString(b)
@@ -204,6 +224,10 @@ func ParseAttributes(b []byte) (a Attributes, ok bool) {
 		var id asn1.ObjectIdentifier
 		if !set.enter(tagSequence, &attr) || !attr.oid(&id) || !attr.enter(tagSet, &values) || !attr.Empty() {
 			return a, false
+		}
+		if id.Equal(OIDSigningCertificate) || id.Equal(OIDSigningCertificateV2) {
+			a.SigningCertificates = append(a.SigningCertificates, parseSigningCertificate(&values, id.Equal(OIDSigningCertificateV2)))
+			continue
 		}
 		if seen[id.String()] {
 			return a, false

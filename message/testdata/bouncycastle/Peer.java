@@ -10,6 +10,11 @@ import java.security.spec.*;
 import java.util.*;
 import org.bouncycastle.asn1.*;
 import org.bouncycastle.asn1.cms.*;
+import org.bouncycastle.asn1.ess.*;
+import org.bouncycastle.asn1.pkcs.PKCSObjectIdentifiers;
+import org.bouncycastle.asn1.x509.GeneralName;
+import org.bouncycastle.asn1.x509.GeneralNames;
+import org.bouncycastle.asn1.x509.IssuerSerial;
 import org.bouncycastle.cert.jcajce.*;
 import org.bouncycastle.cms.*;
 import org.bouncycastle.cms.jcajce.*;
@@ -37,7 +42,7 @@ public class Peer {
         }
     }
 
-    /** seal CIPHER AGREEMENT WRAP CERT ATTRIBUTES UKM IN OUT [SIGNER-CERT SIGNER-KEY ALGORITHM SCHEME] */
+    /** seal CIPHER AGREEMENT WRAP CERT ATTRIBUTES UKM IN OUT [SIGNER-CERT SIGNER-KEY ALGORITHM SCHEME BIND] */
     static String seal(String[] f) throws Exception {
         X509Certificate cert = certificate(f[4]);
         String algorithm = cert.getPublicKey().getAlgorithm();
@@ -52,8 +57,14 @@ public class Peer {
         if (f.length > 9) {
             CMSSignedDataGenerator signed = new CMSSignedDataGenerator();
             X509Certificate signer = certificate(f[9]);
-            signed.addSignerInfoGenerator(new JcaSimpleSignerInfoGeneratorBuilder().setProvider("BC")
-                .build(f[12], key(f[10], f[11]), signer));
+            JcaSimpleSignerInfoGeneratorBuilder builder = new JcaSimpleSignerInfoGeneratorBuilder().setProvider("BC");
+            if (f[13].equals("bind")) {
+                ASN1EncodableVector names = new ASN1EncodableVector();
+                names.add(new Attribute(PKCSObjectIdentifiers.id_aa_signingCertificateV2, new DERSet(
+                    new SigningCertificateV2(new ESSCertIDv2[] {certificateHash(new JcaX509CertificateHolder(signer))}))));
+                builder.setSignedAttributeGenerator(new DefaultSignedAttributeTableGenerator(new AttributeTable(names)));
+            }
+            signed.addSignerInfoGenerator(builder.build(f[12], key(f[10], f[11]), signer));
             signed.addCertificate(new JcaX509CertificateHolder(signer));
             data = new CMSProcessableByteArray(CMSObjectIdentifiers.signedData,
                 signed.generate(data, true).toASN1Structure().getContent().toASN1Primitive().getEncoded());
@@ -94,6 +105,11 @@ public class Peer {
                         if (!s.verify(new JcaSimpleSignerInfoVerifierBuilder().setProvider("BC").build(holder))) {
                             throw new Exception("the signature is wrong");
                         }
+                        SigningCertificateV2 named = SigningCertificateV2.getInstance(s.getSignedAttributes()
+                            .get(PKCSObjectIdentifiers.id_aa_signingCertificateV2).getAttributeValues()[0]);
+                        if (named.getCerts().length != 1 || !named.getCerts()[0].equals(certificateHash(holder))) {
+                            throw new Exception("the signature names another certificate");
+                        }
                         signer = "signed";
                     }
                     ByteArrayOutputStream content = new ByteArrayOutputStream();
@@ -107,6 +123,12 @@ public class Peer {
             }
         }
         throw last;
+    }
+
+    /** The certificate by its SHA-256 hash, issuer and serial number. */
+    static ESSCertIDv2 certificateHash(org.bouncycastle.cert.X509CertificateHolder c) throws Exception {
+        return new ESSCertIDv2(MessageDigest.getInstance("SHA-256").digest(c.getEncoded()), new IssuerSerial(
+            new GeneralNames(new GeneralName(c.getIssuer())), new ASN1Integer(c.getSerialNumber())));
     }
 
     /** The recipient of authenticated messages, which early versions do not have. */
