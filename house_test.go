@@ -33,7 +33,7 @@ var imports = map[string][]string{
 	"internal/wire":       {"internal/alert", "internal/volatile", "golang.org/x/crypto/cryptobyte"},
 	"internal/schedule":   {"internal/suite", "internal/volatile", "golang.org/x/crypto/hkdf"},
 	"internal/credential": {"internal/alert", "internal/volatile", "golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
-	"internal/kex":        {"internal/alert", "internal/volatile"},
+	"internal/kex":        {"internal/alert", "internal/volatile", "github.com/cloudflare/circl/dh/x25519", "github.com/cloudflare/circl/kem/mlkem/mlkem1024", "github.com/cloudflare/circl/kem/mlkem/mlkem768"},
 	"internal/handover":   {"internal/volatile", "golang.org/x/crypto/cryptobyte"},
 	"internal/resumption": {"internal/credential", "internal/schedule", "internal/suite", "internal/volatile", "golang.org/x/crypto/cryptobyte"},
 	"internal/suite":      {"internal/volatile", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/sys/cpu"},

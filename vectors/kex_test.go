@@ -6,6 +6,7 @@ package vectors
 
 import (
 	stdbytes "bytes"
+	"crypto/fips140"
 	"crypto/sha256"
 	"testing"
 
@@ -132,15 +133,18 @@ func TestMLKEM768KeyGeneration(t *testing.T) {
 	})
 }
 
-// TestMLKEM768Encapsulate gives the server keys that it must refuse. What it makes
-// of good ones is random, and is checked by the client's half.
+// TestMLKEM768Encapsulate makes the server's share of the vector's message, and gives it
+// keys that it must refuse. In FIPS 140-3 mode the message is another one.
 func TestMLKEM768Encapsulate(t *testing.T) {
 	each(t, "mlkem_768_encaps_test.json", 200, func(t *testing.T, _ *group, v *vector) {
-		_, public, _ := x25519Pair(t)
-		share, secret, err := kex.Respond(kex.X25519MLKEM768, nil, append(append([]byte{}, v.EK...), public...))
+		scalar, public, shared := x25519Pair(t)
+		random := stdbytes.NewReader(append(append([]byte{}, v.M...), scalar...))
+		share, secret, err := kex.Respond(kex.X25519MLKEM768, random, append(append([]byte{}, v.EK...), public...))
 		switch {
 		case v.Result == "valid" && (err != nil || len(share) != 1088+32 || secret.Len() != 64):
 			t.Errorf("%d (%s): %d bytes, %v", v.TcID, v.Comment, len(share), err)
+		case v.Result == "valid" && !fips140.Enabled() && (!stdbytes.Equal(share[:1088], v.C) || !stdbytes.Equal(secret.Bytes(), append(append([]byte{}, v.K...), shared(public)...))):
+			t.Errorf("%d (%s): another ciphertext or secret", v.TcID, v.Comment)
 		case v.Result != "valid" && (err == nil || alert.Of(err) != alert.IllegalParameter):
 			t.Errorf("%d (%s): %v, want illegal_parameter", v.TcID, v.Comment, err)
 		}
@@ -166,10 +170,12 @@ func TestMLKEM1024(t *testing.T) {
 
 func TestMLKEM1024Encapsulate(t *testing.T) {
 	each(t, "mlkem_1024_encaps_test.json", 150, func(t *testing.T, _ *group, v *vector) {
-		share, secret, err := kex.Respond(kex.MLKEM1024, nil, v.EK)
+		share, secret, err := kex.Respond(kex.MLKEM1024, stdbytes.NewReader(v.M), v.EK)
 		switch {
 		case v.Result == "valid" && (err != nil || len(share) != 1568 || secret.Len() != 32):
 			t.Errorf("%d (%s): %d bytes, %v", v.TcID, v.Comment, len(share), err)
+		case v.Result == "valid" && !fips140.Enabled() && (!stdbytes.Equal(share, v.C) || !stdbytes.Equal(secret.Bytes(), v.K)):
+			t.Errorf("%d (%s): another ciphertext or secret", v.TcID, v.Comment)
 		case v.Result != "valid" && (err == nil || alert.Of(err) != alert.IllegalParameter):
 			t.Errorf("%d (%s): %v, want illegal_parameter", v.TcID, v.Comment, err)
 		}

@@ -20,15 +20,16 @@ const scalarLen = 32
 // one in 2^32 is not below that of P-256, and fewer are not in the others.
 const maxTries = 8
 
-// ecdhKey is a key of X25519 or of one of NIST's curves.
+// ecdhKey is a key of crypto/ecdh: of one of NIST's curves, or of X25519.
 type ecdhKey struct {
 	group Group
 	key   *ecdh.PrivateKey // nil once wiped
 }
 
-// NewX25519 returns the X25519 key with that scalar, of which it has a copy.
-func NewX25519(scalar []byte) (PrivateKey, error) {
-	k, err := newECDH(X25519, scalar)
+// newStandardX25519 is X25519 by the standard library.
+func newStandardX25519(scalar *volatile.Secret) (PrivateKey, error) {
+	defer scalar.Wipe()
+	k, err := newECDH(X25519, scalar.Bytes())
 	if err != nil {
 		return nil, alert.Wrap(alert.InternalError, "kex: invalid private key", err)
 	}
@@ -76,7 +77,7 @@ func (k *ecdhKey) Wipe() {
 
 // generateECDH reads the scalar from random, which the standard library's
 // GenerateKey would ignore.
-func generateECDH(g Group, random io.Reader) (*ecdhKey, error) {
+func generateECDH(g Group, random io.Reader) (PrivateKey, error) {
 	scalar := volatile.New(scalarLenOf(g))
 	defer scalar.Wipe()
 	for range maxTries {
@@ -101,19 +102,6 @@ func newECDH(g Group, scalar []byte) (k *ecdhKey, err error) {
 		}
 	})
 	return k, err
-}
-
-func respondECDH(g Group, random io.Reader, clientShare []byte) ([]byte, *volatile.Secret, error) {
-	k, err := generateECDH(g, random)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer k.Wipe()
-	secret, err := k.Agree(clientShare)
-	if err != nil {
-		return nil, nil, err
-	}
-	return k.Share(), secret, nil
 }
 
 func curve(g Group) ecdh.Curve {

@@ -5,7 +5,6 @@
 package kex
 
 import (
-	"crypto/mlkem"
 	"errors"
 	"io"
 
@@ -15,104 +14,75 @@ import (
 // hybridKey is a key of X25519MLKEM768 (draft-ietf-tls-ecdhe-mlkem). In the shares
 // and in the secret, the part of ML-KEM comes first.
 type hybridKey struct {
-	kem *mlkem.DecapsulationKey768 // nil once wiped
-	x   *ecdhKey
+	kem *kemKey
+	x   PrivateKey
 }
 
 func (k *hybridKey) Group() Group { return X25519MLKEM768 }
 
-func (k *hybridKey) Share() []byte {
-	if k.kem == nil {
-		return nil
-	}
-	return concat(k.kem.EncapsulationKey().Bytes(), k.x.Share())
-}
+func (k *hybridKey) Share() []byte { return append(k.kem.Share(), k.x.Share()...) }
 
 func (k *hybridKey) Agree(peerShare []byte) (*volatile.Secret, error) {
-	if k.kem == nil {
-		return nil, errWiped()
-	}
-	if len(peerShare) != mlkem.CiphertextSize768+scalarLen {
+	n := k.kem.kem.ciphertextLen
+	if len(peerShare) != n+scalarLen {
 		return nil, errShare(errLength())
 	}
-	x, err := k.x.Agree(peerShare[mlkem.CiphertextSize768:])
+	z, err := k.kem.Agree(peerShare[:n])
+	if err != nil {
+		return nil, err
+	}
+	defer z.Wipe()
+	x, err := k.x.Agree(peerShare[n:])
 	if err != nil {
 		return nil, err
 	}
 	defer x.Wipe()
-	var secret *volatile.Secret
-	volatile.Do(func() {
-		var z []byte
-		if z, err = k.kem.Decapsulate(peerShare[:mlkem.CiphertextSize768]); err == nil {
-			secret = joined(z, x)
-		}
-	})
-	if err != nil {
-		return nil, errShare(err)
-	}
+	secret := volatile.New(kemLen + scalarLen)
+	join(secret.Bytes(), z.Bytes(), x.Bytes())
 	return secret, nil
 }
 
 func (k *hybridKey) Wipe() {
-	if k.kem != nil {
-		volatile.WipeObject(k.kem)
-		k.kem = nil
-		k.x.Wipe()
-	}
+	k.kem.Wipe()
+	k.x.Wipe()
 }
 
-func generateHybrid(random io.Reader) (*hybridKey, error) {
-	seed := volatile.New(mlkem.SeedSize)
-	defer seed.Wipe()
-	if _, err := io.ReadFull(random, seed.Bytes()); err != nil {
-		return nil, errRandom(err)
-	}
-	x, err := generateECDH(X25519, random)
+func (i implementation) generateHybrid(random io.Reader) (PrivateKey, error) {
+	kem, err := i.mlkem768.generate(X25519MLKEM768, random)
 	if err != nil {
 		return nil, err
 	}
-	k := &hybridKey{x: x}
-	volatile.Do(func() { k.kem, err = mlkem.NewDecapsulationKey768(seed.Bytes()) })
+	x, err := i.generateX25519(random)
 	if err != nil {
-		x.Wipe()
-		return nil, errRandom(err)
+		kem.Wipe()
+		return nil, err
 	}
-	return k, nil
+	return &hybridKey{kem, x}, nil
 }
 
-func respondHybrid(random io.Reader, clientShare []byte) ([]byte, *volatile.Secret, error) {
-	if len(clientShare) != mlkem.EncapsulationKeySize768+scalarLen {
+func (i implementation) respondHybrid(random io.Reader, clientShare []byte) ([]byte, *volatile.Secret, error) {
+	n := i.mlkem768.publicLen
+	if len(clientShare) != n+scalarLen {
 		return nil, nil, errShare(errLength())
 	}
-	encapsulationKey, err := mlkem.NewEncapsulationKey768(clientShare[:mlkem.EncapsulationKeySize768])
+	ciphertext, z, err := i.mlkem768.respond(random, clientShare[:n])
 	if err != nil {
-		return nil, nil, errShare(err)
+		return nil, nil, err
 	}
-	share, x, err := respondECDH(X25519, random, clientShare[mlkem.EncapsulationKeySize768:])
+	defer z.Wipe()
+	share, x, err := i.respond(X25519, random, clientShare[n:])
 	if err != nil {
 		return nil, nil, err
 	}
 	defer x.Wipe()
-	var secret *volatile.Secret
-	var ciphertext []byte
-	volatile.Do(func() {
-		// The slice that it returns goes on with the randomness of the encryption,
-		// which is wiped with it.
-		z, c := encapsulationKey.Encapsulate()
-		secret, ciphertext = joined(z, x), c
-	})
-	return concat(ciphertext, share), secret, nil
+	secret := volatile.New(kemLen + scalarLen)
+	join(secret.Bytes(), z.Bytes(), x.Bytes())
+	return append(ciphertext, share...), secret, nil
 }
 
-// joined returns the secret that two make, and wipes that of ML-KEM.
-func joined(kem []byte, x *volatile.Secret) *volatile.Secret {
-	defer volatile.Take(kem).Wipe()
-	return volatile.Take(concat(kem, x.Bytes()))
-}
-
-// concat returns a followed by b, in memory of its own.
-func concat(a, b []byte) []byte {
-	return append(append(make([]byte, 0, len(a)+len(b)), a...), b...)
+// join sets secret to z followed by x.
+func join(secret, z, x []byte) {
+	volatile.DoShallow(func() { copy(secret[copy(secret, z):], x) })
 }
 
 func errLength() error { return errors.New("wrong length") }

@@ -4,7 +4,8 @@
 
 // Package kex agrees on the asymmetric shared secret of RFC 9846, Section 7.4, in
 // the groups that the module supports. Ephemeral private keys are wiped by their
-// owner, on the server's side before Respond returns.
+// owner, on the server's side before Respond returns. X25519 and ML-KEM are circl's, or the
+// standard library's where choose says so.
 //
 // It must not know messages, nor the key schedule.
 package kex
@@ -89,45 +90,26 @@ func Generate(g Group, random io.Reader) (PrivateKey, error) {
 	if random == nil {
 		random = rand.Reader
 	}
-	switch g {
-	case X25519, P256, P384, P521:
-		k, err := generateECDH(g, random)
-		if err != nil {
-			return nil, err
-		}
-		return k, nil
-	case X25519MLKEM768:
-		k, err := generateHybrid(random)
-		if err != nil {
-			return nil, err
-		}
-		return k, nil
-	case MLKEM1024:
-		k, err := generateKEM(random)
-		if err != nil {
-			return nil, err
-		}
-		return k, nil
-	}
-	return nil, errGroup()
+	return chosen.generate(g, random)
 }
 
 // Respond returns the server's share and the secret that it shares with the client
-// that sent clientShare. Its ephemeral key is gone when it returns. A nil random
-// is crypto/rand.Reader; an ML-KEM encapsulation never reads random. An error about clientShare carries illegal_parameter.
+// that sent clientShare. Its ephemeral key is gone when it returns. A nil random is
+// crypto/rand.Reader. In FIPS 140-3 mode, the encapsulation of ML-KEM does not read random.
+// An error about clientShare carries illegal_parameter.
 func Respond(g Group, random io.Reader, clientShare []byte) (share []byte, secret *volatile.Secret, err error) {
 	if random == nil {
 		random = rand.Reader
 	}
-	switch g {
-	case X25519, P256, P384, P521:
-		return respondECDH(g, random, clientShare)
-	case X25519MLKEM768:
-		return respondHybrid(random, clientShare)
-	case MLKEM1024:
-		return respondKEM(clientShare)
+	return chosen.respond(g, random, clientShare)
+}
+
+// NewX25519 returns the X25519 key with that scalar, of which it has a copy.
+func NewX25519(scalar []byte) (PrivateKey, error) {
+	if len(scalar) != scalarLen {
+		return nil, alert.New(alert.InternalError, "kex: invalid private key")
 	}
-	return nil, nil, errGroup()
+	return chosen.x25519(volatile.CopyOf(scalar))
 }
 
 func errGroup() error {

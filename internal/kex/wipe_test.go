@@ -5,31 +5,41 @@
 package kex
 
 import (
+	"crypto/rand"
 	"maps"
 	"reflect"
 	"slices"
 	"testing"
 )
 
-// TestWipeKeys pins what the private keys of the standard library hold, and that
-// Wipe clears all of it. An upgrade that changes them has to be looked at.
+// TestWipeKeys pins what the private keys of circl and the standard library hold, and
+// that Wipe clears all of it. An upgrade that changes them has to be looked at.
 func TestWipeKeys(t *testing.T) {
 	t.Parallel()
 	x25519 := []string{"privateKey", "publicKey.publicKey"}
 	nist := append([]string{"fips.d", "fips.pub.q", "publicKey.fips.q"}, x25519...)
-	for g, want := range map[Group][]string{
-		X25519: x25519,
-		P256:   nist,
-		P384:   nist,
-		P521:   nist,
-		MLKEM1024: {
-			"key.d", "key.z", "key.ρ", "key.h", "key.encryptionKey1024.t", "key.encryptionKey1024.a", "key.decryptionKey1024.s",
-		},
-		X25519MLKEM768: append([]string{
-			"key.d", "key.z", "key.ρ", "key.h", "key.encryptionKey.t", "key.encryptionKey.a", "key.decryptionKey.s",
-		}, x25519...),
+	circlKEM := []string{"sk.sh", "pk.rho", "pk.th", "pk.aT", "hpk", "z"}
+	for _, c := range []struct {
+		implementation
+		group Group
+		want  []string
+	}{
+		{standard, X25519, x25519},
+		{standard, P256, nist},
+		{standard, P384, nist},
+		{standard, P521, nist},
+		{standard, MLKEM1024, []string{
+			"key.key.d", "key.key.z", "key.key.ρ", "key.key.h",
+			"key.key.encryptionKey1024.t", "key.key.encryptionKey1024.a", "key.key.decryptionKey1024.s",
+		}},
+		{standard, X25519MLKEM768, []string{
+			"key.key.d", "key.key.z", "key.key.ρ", "key.key.h",
+			"key.key.encryptionKey.t", "key.key.encryptionKey.a", "key.key.decryptionKey.s",
+		}},
+		{circl, MLKEM1024, circlKEM},
+		{circl, X25519MLKEM768, circlKEM},
 	} {
-		k, err := Generate(g, nil)
+		k, err := c.generate(c.group, rand.Reader)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -38,21 +48,48 @@ func TestWipeKeys(t *testing.T) {
 		case *ecdhKey:
 			leaves = collect(t, k.key)
 		case *kemKey:
-			leaves = collect(t, k.kem)
+			leaves = collect(t, k.private)
 		case *hybridKey:
-			leaves = collect(t, k.kem)
-			maps.Copy(leaves, collect(t, k.x.key))
+			leaves = collect(t, k.kem.private)
 		}
-		if got := slices.Sorted(maps.Keys(leaves)); !slices.Equal(got, slices.Sorted(slices.Values(want))) {
-			t.Errorf("%v: the key holds %v, want %v", g, got, want)
+		if got := slices.Sorted(maps.Keys(leaves)); !slices.Equal(got, slices.Sorted(slices.Values(c.want))) {
+			t.Errorf("%v: the key holds %v, want %v", c.group, got, c.want)
 		}
 		for path, leaf := range leaves {
 			if isZero(leaf) {
-				t.Errorf("%v: nothing in %s", g, path)
+				t.Errorf("%v: nothing in %s", c.group, path)
 			}
 		}
 		k.Wipe()
 		wantZero(t, leaves)
+	}
+}
+
+// TestWipeX25519 shows that circl's X25519 works on the scalar where it is, and that both
+// it and a hybrid wipe that.
+func TestWipeX25519(t *testing.T) {
+	t.Parallel()
+	x, err := circl.generate(X25519, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hybrid, err := circl.generate(X25519MLKEM768, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []PrivateKey{x, hybrid} {
+		own, ok := k.(*x25519Key)
+		if !ok {
+			own = k.(*hybridKey).x.(*x25519Key)
+		}
+		scalar := own.scalar.Bytes()
+		if isZero(reflect.ValueOf(scalar)) {
+			t.Errorf("%v: no scalar", k.Group())
+		}
+		k.Wipe()
+		if !isZero(reflect.ValueOf(scalar)) {
+			t.Errorf("%v: the scalar is still there", k.Group())
+		}
 	}
 }
 

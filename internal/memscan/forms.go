@@ -108,21 +108,28 @@ func multiply(x, y []byte) []byte {
 	return z
 }
 
-// MLKEM returns the forms of a decapsulation key of crypto/mlkem: the seed that it was
-// made of, and the vector of polynomials that was made of that.
-func MLKEM(seed []byte, key any) []Form {
-	forms := Raw(seed)
-	s := MLKEMVector(key)
-	for i := range s.Len() {
-		forms = append(forms, Form{Name: fmt.Sprint("vector ", i), Bytes: inMemory(words(s.Index(i)))})
+// MLKEM returns the forms of a decapsulation key: the seed that it was made of, the seed
+// of its noise that was derived from that, and the secret vector of polynomials, as each
+// implementation keeps it.
+func MLKEM(seed, noise []byte, keys ...any) []Form {
+	forms := append(Raw(seed), Form{Name: "noise seed", Bytes: noise})
+	for _, key := range keys {
+		s := MLKEMVector(key)
+		for i := range s.Len() {
+			forms = append(forms, Form{Name: fmt.Sprint("vector ", i), Bytes: inMemory(words(s.Index(i)))})
+		}
 	}
 	return forms
 }
 
-// MLKEMVector returns the secret vector of a decapsulation key of crypto/mlkem, in NTT
-// form.
+// MLKEMVector returns the secret vector of a decapsulation key of crypto/mlkem or of
+// circl, in NTT form.
 func MLKEMVector(key any) reflect.Value {
-	return reflect.ValueOf(key).Elem().FieldByName("key").Elem().FieldByName("s")
+	v := reflect.ValueOf(key).Elem()
+	if private := v.FieldByName("sk"); private.IsValid() {
+		return private.Elem().FieldByName("sh") // circl
+	}
+	return v.FieldByName("key").Elem().FieldByName("s")
 }
 
 // A word is an unsigned integer of a size in bytes.
@@ -135,7 +142,12 @@ type word struct {
 func words(v reflect.Value) []word {
 	w := make([]word, v.Len())
 	for i := range w {
-		w[i] = word{v.Index(i).Uint(), int(v.Type().Elem().Size())}
+		x := v.Index(i)
+		if w[i].size = int(x.Type().Size()); x.CanInt() {
+			w[i].value = uint64(x.Int())
+		} else {
+			w[i].value = x.Uint()
+		}
 	}
 	return w
 }

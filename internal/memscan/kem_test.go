@@ -7,9 +7,14 @@
 package memscan_test
 
 import (
+	"bytes"
 	"crypto/mlkem"
 	"crypto/mlkem/mlkemtest"
+	"crypto/sha3"
 	"crypto/tls"
+
+	"github.com/cloudflare/circl/kem/mlkem/mlkem1024"
+	"github.com/cloudflare/circl/kem/mlkem/mlkem768"
 
 	"github.com/mayfly-tls/mayfly"
 	"github.com/mayfly-tls/mayfly/internal/memscan"
@@ -20,9 +25,11 @@ type kem struct {
 	keyLen, ciphertextLen int
 	du, dv                int // bits of the coefficients of a ciphertext's two parts
 
-	// expand returns the decapsulation key of a seed, its encapsulation key, and what
-	// encapsulates a message to that.
+	// expand returns crypto/mlkem's decapsulation key of a seed, its encapsulation key, and
+	// what encapsulates a message to that.
 	expand func(seed []byte) (key any, public []byte, encapsulate func(m []byte) (z, ciphertext []byte, err error), err error)
+
+	circl func(seed []byte) any // the same decapsulation key
 }
 
 // kems are those of the groups that have one.
@@ -37,6 +44,7 @@ var kems = map[tls.CurveID]kem{
 			ek := dk.EncapsulationKey()
 			return dk, ek.Bytes(), func(m []byte) ([]byte, []byte, error) { return mlkemtest.Encapsulate768(ek, m) }, nil
 		},
+		circl: func(seed []byte) any { _, key := mlkem768.NewKeyFromSeed(seed); return key },
 	},
 	mayfly.MLKEM1024: {
 		keyLen: mlkem.EncapsulationKeySize1024, ciphertextLen: mlkem.CiphertextSize1024, du: 11, dv: 5,
@@ -48,7 +56,23 @@ var kems = map[tls.CurveID]kem{
 			ek := dk.EncapsulationKey()
 			return dk, ek.Bytes(), func(m []byte) ([]byte, []byte, error) { return mlkemtest.Encapsulate1024(ek, m) }, nil
 		},
+		circl: func(seed []byte) any { _, key := mlkem1024.NewKeyFromSeed(seed); return key },
 	},
+}
+
+// noiseSeed returns what the noise of a seed's key is drawn from (FIPS 203, Algorithm 13).
+func (k kem) noiseSeed(seed []byte) []byte {
+	rank := byte((k.keyLen - 32) / (degree * 12 / 8))
+	expanded := sha3.Sum512(append(bytes.Clone(seed[:32]), rank))
+	return expanded[32:]
+}
+
+// coins returns what the noise of a message's ciphertext is drawn from (FIPS 203,
+// Algorithm 17). It gives the message away.
+func coins(message, ek []byte) []byte {
+	hash := sha3.Sum256(ek)
+	expanded := sha3.Sum512(append(bytes.Clone(message), hash[:]...))
+	return expanded[32:]
 }
 
 // The ring of ML-KEM: FIPS 203, Section 2.

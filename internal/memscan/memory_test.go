@@ -30,12 +30,6 @@ const (
 	clobbering  = "clobberfree=1"
 )
 
-// beyondReach are the secrets of which the plain build leaves copies, and why.
-var beyondReach = map[string]string{
-	"ML-KEM message": "crypto/mlkem's Decapsulate leaves it in an object that it hands to nobody. " +
-		"It gives away ML-KEM's half of the hybrid secret, and nothing of the other; all of the secret of MLKEM1024.",
-}
-
 // TestMemory runs connections in a child process, and searches its memory for
 // their secrets while they live, after their keys were changed, and at their end.
 func TestMemory(t *testing.T) {
@@ -60,9 +54,6 @@ func TestMemory(t *testing.T) {
 		if them != nil && (them.open+them.changed+them.closed == 0 || them.closed == 0 && row.name != "ML-KEM private key") {
 			t.Errorf("%s: crypto/tls leaves no copy: the scan does not work", row.name)
 		}
-		if _, ok := beyondReach[row.name]; ok && build == "plain" {
-			continue
-		}
 		if c.open+c.changed+c.closed > 0 {
 			t.Errorf("%s: %d, %d and %d copies are left\n%s", row.name, c.open, c.changed, c.closed, strings.Join(c.where, "\n"))
 		}
@@ -86,7 +77,7 @@ func TestMemoryInterrupted(t *testing.T) {
 		t.Skip("TestMemory's child is interrupted")
 	}
 	for name, c := range measure(t, "mayfly") {
-		if _, ok := beyondReach[name]; ok || c.open+c.changed+c.closed == 0 {
+		if c.open+c.changed+c.closed == 0 {
 			continue
 		}
 		found := fmt.Sprintf("%s: %d, %d and %d pieces are left\n%s", name, c.open, c.changed, c.closed, strings.Join(c.where, "\n"))
@@ -99,7 +90,7 @@ func TestMemoryInterrupted(t *testing.T) {
 }
 
 // TestMemoryClobbered is TestMemory in a process whose runtime overwrites the objects
-// that it frees. That reaches what is beyond the library's.
+// that it frees.
 func TestMemoryClobbered(t *testing.T) {
 	if erasesRegisters {
 		t.Skip("the runtime does so by itself")

@@ -334,14 +334,14 @@ func (d *deriver) exchangeKEM(k kem, random, ek, ciphertext []byte) ([]byte, err
 			continue
 		}
 		if d.client {
-			d.add("ML-KEM private key", memscan.MLKEM(seed, key))
+			d.add("ML-KEM private key", memscan.MLKEM(seed, k.noiseSeed(seed), key, k.circl(seed)))
 		}
 		message := k.decrypt(key, ciphertext)
 		z, again, err := encapsulate(message)
 		if err != nil || !bytes.Equal(again, ciphertext) {
 			return nil, errors.Join(err, errors.New("the message of ML-KEM is wrong"))
 		}
-		d.add("ML-KEM message", memscan.Raw(message))
+		d.add("ML-KEM message", append(memscan.Raw(message), memscan.Form{Name: "coins", Bytes: coins(message, ek)}))
 		d.addSecret("shared secret", z)
 		return z, nil
 	}

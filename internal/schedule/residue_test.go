@@ -23,6 +23,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cloudflare/circl/kem/mlkem/mlkem768"
+
 	"github.com/mayfly-tls/mayfly/internal/kex"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 )
@@ -136,9 +138,14 @@ func forms(name string, secret []byte, s *suite.Suite) map[string][]byte {
 		if err != nil {
 			panic(err)
 		}
-		s := reflect.ValueOf(dk).Elem().FieldByName("key").Elem().FieldByName("s")
-		for i := range s.Len() {
-			m[fmt.Sprint("s", i)] = words(s.Index(i), 2)
+		_, circl := mlkem768.NewKeyFromSeed(secret)
+		for implementation, s := range map[string]reflect.Value{
+			"crypto/mlkem": reflect.ValueOf(dk).Elem().FieldByName("key").Elem().FieldByName("s"),
+			"circl":        reflect.ValueOf(circl).Elem().FieldByName("sk").Elem().FieldByName("sh"),
+		} {
+			for i := range s.Len() {
+				m[fmt.Sprint(implementation, " s", i)] = words(s.Index(i), 2)
+			}
 		}
 	case strings.HasPrefix(name, "key") && s.ID != suite.ChaCha20Poly1305:
 		block, err := aes.NewCipher(secret)
@@ -173,7 +180,12 @@ func forms(name string, secret []byte, s *suite.Suite) map[string][]byte {
 func words(v reflect.Value, size int) []byte {
 	var b []byte
 	for i := range v.Len() {
-		b = append(b, binary.LittleEndian.AppendUint64(nil, v.Index(i).Uint())[:size]...)
+		x := v.Index(i)
+		if x.CanInt() {
+			b = append(b, binary.LittleEndian.AppendUint64(nil, uint64(x.Int()))[:size]...)
+		} else {
+			b = append(b, binary.LittleEndian.AppendUint64(nil, x.Uint())[:size]...)
+		}
 	}
 	return b
 }

@@ -7,6 +7,7 @@
 package volatile
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/ecdh"
@@ -23,6 +24,9 @@ import (
 	"testing"
 	"unsafe"
 
+	circl "github.com/cloudflare/circl/dh/x25519"
+	"github.com/cloudflare/circl/kem/mlkem/mlkem1024"
+	"github.com/cloudflare/circl/kem/mlkem/mlkem768"
 	"golang.org/x/crypto/chacha20poly1305"
 )
 
@@ -38,6 +42,9 @@ func TestRoom(t *testing.T) {
 	public, public1024 := kem.EncapsulationKey(), kem1024.EncapsulationKey()
 	_, ciphertext := public.Encapsulate()
 	_, ciphertext1024 := public1024.Encapsulate()
+	circlPublic, circlKey := mlkem768.NewKeyFromSeed(kem.Bytes())
+	circlPublic1024, circlKey1024 := mlkem1024.NewKeyFromSeed(kem1024.Bytes())
+	scalar, point, secret := new(circl.Key), circl.Key(x25519.PublicKey().Bytes()), new(circl.Key)
 	gcm := must(cipher.NewGCM(must(aes.NewCipher(make([]byte, 32)))))
 	chacha := must(chacha20poly1305.New(make([]byte, 32)))
 	hash := make([]byte, sha512.Size)
@@ -59,6 +66,8 @@ func TestRoom(t *testing.T) {
 		{"HMAC", roomShallow, func() { m := hmac.New(sha512.New, plain[:32]); m.Write(plain[:300]); m.Sum(hash[:0]) }},
 		{"X25519, a key", roomShallow, func() { must(ecdh.X25519().NewPrivateKey(plain[:32])) }},
 		{"X25519", roomShallow, func() { must(x25519.ECDH(x25519.PublicKey())) }},
+		{"X25519 by circl, a key", roomShallow, func() { circl.KeyGen(secret, scalar) }},
+		{"X25519 by circl", roomShallow, func() { circl.Shared(secret, scalar, &point) }},
 		{"Ed25519", room, func() { ed25519.Sign(signer, plain[:300]) }},
 		{"P-256", room, func() { must(p256.ECDH(p256.PublicKey())) }},
 		{"P-521", room, func() { must(p521.ECDH(p521.PublicKey())) }},
@@ -70,9 +79,15 @@ func TestRoom(t *testing.T) {
 		{"ML-KEM-1024, a key", room, func() { must(mlkem.NewDecapsulationKey1024(kem1024.Bytes())) }},
 		{"ML-KEM-1024 encapsulates", room, func() { public1024.Encapsulate() }},
 		{"ML-KEM-1024 decapsulates", room, func() { must(kem1024.Decapsulate(ciphertext1024)) }},
+		{"ML-KEM-768 by circl, a key", room, func() { mlkem768.NewKeyFromSeed(kem.Bytes()) }},
+		{"ML-KEM-768 by circl encapsulates", room, func() { circlPublic.EncapsulateTo(bytes.Clone(ciphertext), secret[:], hash[:32]) }},
+		{"ML-KEM-768 by circl decapsulates", room, func() { circlKey.DecapsulateTo(secret[:], ciphertext) }},
+		{"ML-KEM-1024 by circl, a key", room, func() { mlkem1024.NewKeyFromSeed(kem1024.Bytes()) }},
+		{"ML-KEM-1024 by circl encapsulates", room, func() { circlPublic1024.EncapsulateTo(bytes.Clone(ciphertext1024), secret[:], hash[:32]) }},
+		{"ML-KEM-1024 by circl decapsulates", room, func() { circlKey1024.DecapsulateTo(secret[:], ciphertext1024) }},
 	} {
 		n := depth(w.f)
-		t.Logf("%-25s %5d of %5d", w.name, n, w.room)
+		t.Logf("%-34s %5d of %5d", w.name, n, w.room)
 		if n == 0 || n > w.room-spare {
 			t.Errorf("%s takes %d bytes of stack, of %d that are scrubbed", w.name, n, w.room)
 		}

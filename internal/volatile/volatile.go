@@ -13,8 +13,8 @@
 // stack meanwhile: Do runs the function on a goroutine of its own, and DoShallow and
 // DoRecord pin the caller's. On Linux, Do and DoShallow keep signals away.
 //
-// Three things remain out of reach in that build: the 32-byte message within ML-KEM
-// decapsulation, until its memory is used again; what crypto/hpke derives; and the
+// Three things remain out of reach in that build: in FIPS 140-3 mode, the 32-byte message
+// within ML-KEM decapsulation, until its memory is used again; what crypto/hpke derives; and the
 // registers that a signal saved during DoRecord, or on other systems, until the thread's
 // next signal.
 //
