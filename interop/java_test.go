@@ -44,7 +44,7 @@ func TestJava(t *testing.T) {
 			for _, suite := range suites {
 				j.run(t, cell{
 					peer: java, role: r, suite: suite, group: tls.CurveP256, auth: x509Mutual, key: ecdsaP256,
-					retry: true, with: "HelloRetryRequest, its key updates",
+					retry: true, with: "HelloRetryRequest, " + itsKeyUpdates,
 				})
 			}
 		}

@@ -55,7 +55,7 @@ func TestOpenSSL(t *testing.T) {
 		c.with = "OCSP staple"
 		c.run(t, tryOpenSSLStaple)
 		for _, c.suite = range suites {
-			c.with = "its key updates"
+			c.with = itsKeyUpdates
 			c.run(t, tryOpenSSLKeyUpdates)
 			c.with = "our key updates"
 			c.run(t, tryOurKeyUpdates)
