@@ -176,8 +176,6 @@ func (m *Machine) Split() (*Receiver, *Sender) {
 	}
 	r, s := &Receiver{role: m.role, secret: *peer}, &Sender{secret: *own}
 	*own, *peer = nil, nil
-	r.secret.Split()
-	s.secret.Split()
 	return r, s
 }
 

@@ -44,11 +44,11 @@ func (x *Exporter) Export(label string, context []byte, n int) ([]byte, error) {
 	h.Write(context)
 	contextHash := h.Sum(nil)
 	out := make([]byte, n)
-	volatile.DoShallow(func() {
-		k := newKDF(x.suite)
-		derived := k.deriveSecret(x.secret.Bytes(), label, k.emptyHash())
-		defer derived.Wipe()
-		k.expandLabel(out, derived.Bytes(), "exporter", contextHash)
+	derive(x.suite, x.secret.Bytes(), func(k *kdf) {
+		derived := k.deriveSecret(label, k.empty)
+		k.setKey(derived.Bytes())
+		k.expandLabel(out, "exporter", contextHash)
+		derived.Wipe()
 	})
 	return out, nil
 }
@@ -93,10 +93,7 @@ func (r *Resumption) Secret() []byte {
 // caller owns it. The nonce is at most 255 bytes, as the message has it.
 func (r *Resumption) PSK(ticketNonce []byte) *volatile.Secret {
 	psk := volatile.New(r.suite.HashLen)
-	secret := mustHave(r.secret) // DoShallow must not panic
-	volatile.DoShallow(func() {
-		newKDF(r.suite).expandLabel(psk.Bytes(), secret, "resumption", ticketNonce)
-	})
+	derive(r.suite, mustHave(r.secret), func(k *kdf) { k.expandLabel(psk.Bytes(), "resumption", ticketNonce) })
 	return psk
 }
 
@@ -111,6 +108,6 @@ func (r *Resumption) Wipe() {
 // HKDF-Expand-Label with SHA-256. The caller owns them.
 func Expand(secret []byte, label string, context []byte, n int) *volatile.Secret {
 	out := volatile.New(n)
-	volatile.DoShallow(func() { newKDF(suite.ByID(suite.ChaCha20Poly1305)).expandLabel(out.Bytes(), secret, label, context) })
+	derive(suite.ByID(suite.ChaCha20Poly1305), secret, func(k *kdf) { k.expandLabel(out.Bytes(), label, context) })
 	return out
 }

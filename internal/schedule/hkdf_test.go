@@ -8,11 +8,8 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
-	"io"
 	"os"
 	"testing"
-
-	"golang.org/x/crypto/hkdf"
 
 	"github.com/mayfly-tls/mayfly/internal/suite"
 )
@@ -46,11 +43,16 @@ func TestHKDF(t *testing.T) {
 			for _, v := range g.Tests {
 				seen++
 				prk := k.extract(v.Salt, v.IKM)
-				okm := make([]byte, v.Size)
-				_, err := io.ReadFull(hkdf.Expand(k.newHash, prk.Bytes(), v.Info), okm)
-				k.release()
-				if (err == nil) != (v.Result == "valid") || err == nil && !bytes.Equal(okm, v.OKM) {
-					t.Errorf("%s, %d (%s): %x, %v", name, v.TcID, v.Comment, okm, err)
+				if v.Result != "valid" {
+					if v.Size <= 255*k.suite.HashLen {
+						t.Errorf("%s, %d (%s): invalid for another reason than its length", name, v.TcID, v.Comment)
+					}
+					continue // Export refuses it
+				}
+				for by, okm := range expansions(k, prk.Bytes(), v.Info, v.Size) {
+					if !bytes.Equal(okm, v.OKM) {
+						t.Errorf("%s, %d (%s): %x by %s", name, v.TcID, v.Comment, okm, by)
+					}
 				}
 			}
 		}

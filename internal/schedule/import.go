@@ -17,11 +17,12 @@ func Import(s *suite.Suite, epsk, identity []byte, target *suite.Suite) *volatil
 	h.Write(identity)
 	identityHash := h.Sum(nil)
 	psk := volatile.New(target.HashLen)
-	volatile.DoShallow(func() {
-		k := newKDF(s)
+	run(s, func(k *kdf) {
 		extracted := k.extract(nil, epsk)
-		defer extracted.Wipe()
-		k.expandLabel(psk.Bytes(), extracted.Bytes(), "derived psk", identityHash)
+		k.setKey(extracted.Bytes())
+		k.expandLabel(psk.Bytes(), "derived psk", identityHash)
+		k.release()
+		extracted.Wipe()
 	})
 	return psk
 }

@@ -106,13 +106,15 @@ func readSecrets(t *testing.T, r io.Reader, s *suite.Suite, patterns map[[window
 		}
 		addPatterns(patterns, name, secret, s)
 		k := newKDF(s)
+		k.setKey(secret)
 		switch {
 		case strings.HasPrefix(name, "stage"):
-			addPatterns(patterns, name+" derived", k.deriveSecret(secret, "derived", k.emptyHash()).Bytes(), s)
-			addPatterns(patterns, name+" binder", k.deriveSecret(secret, string(ResumptionBinder), k.emptyHash()).Bytes(), s)
+			addPatterns(patterns, name+" derived", k.deriveSecret("derived", k.empty).Bytes(), s)
+			addPatterns(patterns, name+" binder", k.deriveSecret(string(ResumptionBinder), k.empty).Bytes(), s)
 		case strings.HasPrefix(name, "traffic"):
-			addPatterns(patterns, name+" finished", k.deriveSecret(secret, "finished", nil).Bytes(), s)
+			addPatterns(patterns, name+" finished", k.deriveSecret("finished", nil).Bytes(), s)
 		}
+		k.release()
 	}
 }
 

@@ -31,12 +31,15 @@ const (
 // stage is a secret of the diagram in RFC 9846, Section 7.1, from which others are
 // derived.
 type stage struct {
-	kdf    *kdf
+	suite  *suite.Suite
 	secret *volatile.Secret
 }
 
 // Early is the stage of the Early Secret.
-type Early struct{ stage }
+type Early struct {
+	stage
+	psk bool // there is one
+}
 
 // Handshake is the stage of the Handshake Secret.
 type Handshake struct{ stage }
@@ -47,37 +50,48 @@ type Main struct{ stage }
 // NewEarly begins the schedule with a PSK, which it does not keep; nil if there is
 // none.
 func NewEarly(s *suite.Suite, psk []byte) *Early {
-	e := &Early{stage{kdf: newKDF(s)}}
-	volatile.DoShallow(func() { e.secret = e.kdf.extract(nil, psk) })
+	e := &Early{stage{suite: s}, psk != nil}
+	run(s, func(k *kdf) {
+		if e.psk {
+			e.secret = k.extract(nil, psk)
+		} else {
+			e.secret = volatile.New(s.HashLen)
+			copy(e.secret.Bytes(), k.early)
+		}
+	})
 	return e
 }
 
 // Binder returns the binder of the PSK: RFC 9846, Section 4.3.11.2.
 func (e *Early) Binder(label BinderLabel, th []byte) (binder []byte) {
-	mustHave(e.secret) // DoShallow must not panic
-	volatile.DoShallow(func() {
-		binderKey := e.kdf.deriveSecret(e.bytes(), string(label), e.kdf.emptyHash())
-		defer binderKey.Wipe()
-		binder = e.kdf.verifyData(binderKey.Bytes(), th)
+	e.derive(func(k *kdf) {
+		binderKey := k.deriveSecret(string(label), k.empty)
+		k.setKey(binderKey.Bytes())
+		binder = k.verifyData(th)
+		binderKey.Wipe()
 	})
 	return binder
 }
 
 // ClientTraffic returns client_early_traffic_secret.
-func (e *Early) ClientTraffic(th []byte) *Traffic {
-	return do(e.secret, func() *Traffic { return e.traffic("c e traffic", th) })
-}
+func (e *Early) ClientTraffic(th []byte) *Traffic { return e.traffic("c e traffic", th) }
 
 // Exporter returns early_exporter_secret.
-func (e *Early) Exporter(th []byte) *Exporter {
-	return do(e.secret, func() *Exporter { return e.exporter("e exp master", th) })
-}
+func (e *Early) Exporter(th []byte) *Exporter { return e.exporter("e exp master", th) }
 
 // Handshake returns the next stage, to which the key exchange adds its shared
 // secret, nil if there was none. It wipes e and shared.
 func (e *Early) Handshake(shared *volatile.Secret) *Handshake {
-	defer shared.Wipe()
-	return do(e.secret, func() *Handshake { return &Handshake{e.next(shared.Bytes())} })
+	h := new(Handshake)
+	if e.psk {
+		e.derive(func(k *kdf) { h.stage = k.next(shared.Bytes()) })
+	} else {
+		mustHave(e.secret)
+		run(e.suite, func(k *kdf) { h.stage = stage{e.suite, k.extract(k.salt, shared.Bytes())} })
+	}
+	e.Wipe()
+	shared.Wipe()
+	return h
 }
 
 // Wipe destroys the secret. It may be called again, and on nil.
@@ -88,28 +102,28 @@ func (e *Early) Wipe() {
 }
 
 // ClientTraffic returns client_handshake_traffic_secret.
-func (h *Handshake) ClientTraffic(th []byte) *Traffic {
-	return do(h.secret, func() *Traffic { return h.traffic("c hs traffic", th) })
-}
+func (h *Handshake) ClientTraffic(th []byte) *Traffic { return h.traffic("c hs traffic", th) }
 
 // ServerTraffic returns server_handshake_traffic_secret.
-func (h *Handshake) ServerTraffic(th []byte) *Traffic {
-	return do(h.secret, func() *Traffic { return h.traffic("s hs traffic", th) })
-}
+func (h *Handshake) ServerTraffic(th []byte) *Traffic { return h.traffic("s hs traffic", th) }
 
 // Main returns the next stage. It wipes h.
 func (h *Handshake) Main() *Main {
-	return do(h.secret, func() *Main { return &Main{h.next(nil)} })
+	m := new(Main)
+	h.derive(func(k *kdf) { m.stage = k.next(nil) })
+	h.Wipe()
+	return m
 }
 
 // All returns what ClientTraffic, ServerTraffic and Main do, in less time. It wipes
 // h.
 func (h *Handshake) All(th []byte) (client, server *Traffic, main *Main) {
-	mustHave(h.secret) // DoShallow must not panic
-	volatile.DoShallow(func() {
-		client, server = h.traffic("c hs traffic", th), h.traffic("s hs traffic", th)
-		main = &Main{h.next(nil)}
+	main = new(Main)
+	h.derive(func(k *kdf) {
+		client, server = k.traffic("c hs traffic", th), k.traffic("s hs traffic", th)
+		main.stage = k.next(nil)
 	})
+	h.Wipe()
 	return client, server, main
 }
 
@@ -121,36 +135,29 @@ func (h *Handshake) Wipe() {
 }
 
 // ClientTraffic returns client_application_traffic_secret_0.
-func (m *Main) ClientTraffic(th []byte) *Traffic {
-	return do(m.secret, func() *Traffic { return m.traffic("c ap traffic", th) })
-}
+func (m *Main) ClientTraffic(th []byte) *Traffic { return m.traffic("c ap traffic", th) }
 
 // ServerTraffic returns server_application_traffic_secret_0.
-func (m *Main) ServerTraffic(th []byte) *Traffic {
-	return do(m.secret, func() *Traffic { return m.traffic("s ap traffic", th) })
-}
+func (m *Main) ServerTraffic(th []byte) *Traffic { return m.traffic("s ap traffic", th) }
 
 // Exporter returns exporter_secret.
-func (m *Main) Exporter(th []byte) *Exporter {
-	return do(m.secret, func() *Exporter { return m.exporter("exp master", th) })
-}
+func (m *Main) Exporter(th []byte) *Exporter { return m.exporter("exp master", th) }
 
 // Application returns what ClientTraffic, ServerTraffic and Exporter do, in less
 // time.
 func (m *Main) Application(th []byte) (client, server *Traffic, exporter *Exporter) {
-	mustHave(m.secret) // DoShallow must not panic
-	volatile.DoShallow(func() {
-		client, server = m.traffic("c ap traffic", th), m.traffic("s ap traffic", th)
-		exporter = m.exporter("exp master", th)
+	m.derive(func(k *kdf) {
+		client, server = k.traffic("c ap traffic", th), k.traffic("s ap traffic", th)
+		exporter = k.exporter("exp master", th)
 	})
 	return client, server, exporter
 }
 
 // Resumption returns resumption_secret.
 func (m *Main) Resumption(th []byte) *Resumption {
-	return do(m.secret, func() *Resumption {
-		return &Resumption{suite: m.kdf.suite, secret: m.derive("res master", th)}
-	})
+	r := &Resumption{suite: m.suite}
+	m.derive(func(k *kdf) { r.secret = k.deriveSecret("res master", th) })
+	return r
 }
 
 // Wipe destroys the secret. It may be called again, and on nil.
@@ -160,37 +167,37 @@ func (m *Main) Wipe() {
 	}
 }
 
-// do runs one of what follows, which leave behind what they worked with.
-func do[T any](s *volatile.Secret, f func() T) (v T) {
-	mustHave(s) // DoShallow must not panic
-	volatile.DoShallow(func() { v = f() })
-	return v
+// derive runs f with a kdf whose key is the stage's secret.
+func (s *stage) derive(f func(k *kdf)) { derive(s.suite, mustHave(s.secret), f) }
+
+func (s *stage) traffic(label string, th []byte) (t *Traffic) {
+	s.derive(func(k *kdf) { t = k.traffic(label, th) })
+	return t
 }
 
-// next consumes s and returns the stage after it, to which ikm is added.
-func (s *stage) next(ikm []byte) stage {
-	defer s.wipe()
-	derived := s.kdf.scratch[:s.kdf.suite.HashLen]
-	defer volatile.Wipe(derived)
-	s.kdf.expandLabel(derived, s.bytes(), "derived", s.kdf.emptyHash())
-	return stage{kdf: s.kdf, secret: s.kdf.extract(derived, ikm)}
-}
-
-func (s *stage) traffic(label string, th []byte) *Traffic {
-	return &Traffic{suite: s.kdf.suite, secret: s.derive(label, th), kdf: s.kdf}
-}
-
-func (s *stage) exporter(label string, th []byte) *Exporter {
-	return &Exporter{suite: s.kdf.suite, secret: s.derive(label, th)}
-}
-
-func (s *stage) derive(label string, th []byte) *volatile.Secret {
-	return s.kdf.deriveSecret(s.bytes(), label, th)
+func (s *stage) exporter(label string, th []byte) (x *Exporter) {
+	s.derive(func(k *kdf) { x = k.exporter(label, th) })
+	return x
 }
 
 func (s *stage) wipe() { s.secret.Wipe() }
 
-func (s *stage) bytes() []byte { return mustHave(s.secret) }
+// derive runs f with a kdf whose key is secret, and leaves nothing behind of what that
+// worked with.
+func derive(s *suite.Suite, secret []byte, f func(k *kdf)) {
+	run(s, func(k *kdf) {
+		k.setKey(secret)
+		f(k)
+		k.release()
+	})
+}
+
+// run is derive without a key. f must not panic: it runs within volatile.DoShallow.
+func run(s *suite.Suite, f func(k *kdf)) {
+	k := borrow(s)
+	volatile.DoShallow(func() { f(k) })
+	k.giveBack()
+}
 
 // mustHave returns the bytes of a secret that was not wiped.
 func mustHave(s *volatile.Secret) []byte {

@@ -13,6 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,15 +64,31 @@ func TestRFC5869(t *testing.T) {
 		if got := hex.EncodeToString(prk.Bytes()); got != v.prk {
 			t.Errorf("case %d: PRK %s, want %s", i+1, got, v.prk)
 		}
-		okm := make([]byte, len(v.okm)/2)
-		if _, err := hkdf.Expand(k.newHash, prk.Bytes(), v.info).Read(okm); err != nil {
-			t.Fatal(err)
-		}
-		k.release()
-		if got := hex.EncodeToString(okm); got != v.okm {
-			t.Errorf("case %d: OKM %s, want %s", i+1, got, v.okm)
+		for name, okm := range expansions(k, prk.Bytes(), v.info, len(v.okm)/2) {
+			if got := hex.EncodeToString(okm); got != v.okm {
+				t.Errorf("case %d: OKM by %s %s, want %s", i+1, name, got, v.okm)
+			}
 		}
 	}
+}
+
+// expansions returns what each implementation of HKDF-Expand gives.
+func expansions(k *kdf, secret, info []byte, n int) map[string][]byte {
+	okm := map[string][]byte{"expand": make([]byte, n), "expand again": make([]byte, n), "crypto/hkdf": make([]byte, n), "x/crypto": make([]byte, n)}
+	ours, standard := newKDF(k.suite), newKDF(k.suite)
+	ours.fips, standard.fips = false, true
+	ours.setKey(secret)
+	ours.expand(okm["expand"], info)
+	ours.expand(okm["expand again"], info)
+	ours.release()
+	standard.setKey(secret)
+	standard.expandStandard(okm["crypto/hkdf"], info)
+	standard.release()
+	if _, err := io.ReadFull(hkdf.Expand(k.newHash, secret, info), okm["x/crypto"]); err != nil {
+		panic(err)
+	}
+	k.release()
+	return okm
 }
 
 // replay is a trace of RFC 8448, whose transcript hashes are taken from its
@@ -138,6 +156,12 @@ func (r *replay) wantKeys(secret *Traffic, who, label, epoch string) {
 	}
 }
 
+// deriveForTest is Derive-Secret of no messages.
+func deriveForTest(s *stage, label string) (secret []byte) {
+	s.derive(func(k *kdf) { secret = k.deriveSecret(label, k.empty).Bytes() })
+	return secret
+}
+
 const (
 	derivedForHandshake = "derive secret for handshake \"tls13 derived\""
 	derivedForMain      = "derive secret for master \"tls13 derived\""
@@ -150,12 +174,12 @@ func TestSimple(t *testing.T) {
 	r := newReplay(t, "simple-1rtt")
 	early := NewEarly(suite.ByID(suite.AES128GCM), nil)
 	r.want(early.secret.Bytes(), "server", "extract secret \"early\"", "secret")
-	r.want(early.derive("derived", early.kdf.emptyHash()).Bytes(), "server", derivedForHandshake, "expanded")
+	r.want(deriveForTest(&early.stage, "derived"), "server", derivedForHandshake, "expanded")
 
 	shared := r.trace.Find("server", "extract secret \"handshake\"").Value("IKM")
 	handshake := early.Handshake(volatile.Take(bytes.Clone(shared)))
 	r.want(handshake.secret.Bytes(), "server", "extract secret \"handshake\"", "secret")
-	r.want(handshake.derive("derived", early.kdf.emptyHash()).Bytes(), "server", derivedForMain, "expanded")
+	r.want(deriveForTest(&handshake.stage, "derived"), "server", derivedForMain, "expanded")
 
 	toServerHello := r.hash(8, 1)
 	client, server := handshake.ClientTraffic(toServerHello), handshake.ServerTraffic(toServerHello)
@@ -407,43 +431,75 @@ func TestExportLimits(t *testing.T) {
 	}
 }
 
-// TestKDFWipes pins that crypto/hmac and x/crypto/hkdf hold the key and the result
-// where the kdf sees them, and that it wipes them there.
+// TestKDFWipes pins that crypto/hmac, crypto/hkdf and x/crypto/hkdf hold the key and the
+// result where the kdf sees them, and that it wipes them there.
 func TestKDFWipes(t *testing.T) {
 	t.Parallel()
 	for _, id := range []suite.ID{suite.AES128GCM, suite.AES256GCM} {
-		s := suite.ByID(id)
-		k := newKDF(s)
-		key := bytes.Repeat([]byte{0xa5}, s.HashLen)
-		var pads [][]byte
-		var sum []byte
-		newHash := k.newHash
-		k.newHash = func() hash.Hash {
-			h := newHash().(*lentHash)
-			return &spy{lentHash: h, seen: func() {
-				pads = append(pads, h.pad)
-				sum = bytes.Clone(k.sum[:s.HashLen])
-			}}
-		}
-		out := make([]byte, s.HashLen)
-		k.expandLabel(out, key, "label", nil)
-		if k.lent != 0 {
-			t.Errorf("%v: %d hashes were not taken back", id, k.lent)
-		}
-		if len(pads) != 2 || len(pads[0]) != s.NewHash().BlockSize() || len(pads[1]) != len(pads[0]) || &pads[0][0] == &pads[1][0] {
-			t.Fatalf("%v: the pads were not seen: %x", id, pads)
-		}
-		if !bytes.Equal(sum, out) {
-			t.Errorf("%v: the result did not go through the kdf's memory", id)
-		}
-		for _, pad := range append(pads, k.sum[:]) {
-			if !bytes.Equal(pad, make([]byte, len(pad))) {
-				t.Errorf("%v: still there: %x", id, pad)
+		for _, fips := range []bool{false, true} {
+			s := suite.ByID(id)
+			k := newKDF(s)
+			k.fips = fips
+			key := bytes.Repeat([]byte{0xa5}, s.HashLen)
+			var pads [][]byte
+			var sums [][]byte
+			newHash := k.newHash
+			k.newHash = func() hash.Hash {
+				h := newHash().(*lentHash)
+				return &spy{lentHash: h, seen: func() {
+					pads = append(pads, h.pad)
+					sums = append(sums, bytes.Clone(k.sum[:s.HashLen]), bytes.Clone(k.block[:s.HashLen]))
+				}}
+			}
+			out := make([]byte, s.HashLen)
+			k.setKey(key)
+			k.expandLabel(out, "label", nil)
+			k.release()
+			if k.lent != 0 || k.secret != nil || k.mac != nil {
+				t.Errorf("%v: %d hashes were not taken back", id, k.lent)
+			}
+			if len(pads) != 2 || len(pads[0]) != s.NewHash().BlockSize() || len(pads[1]) != len(pads[0]) || &pads[0][0] == &pads[1][0] {
+				t.Fatalf("%v: the pads were not seen: %x", id, pads)
+			}
+			if !slices.ContainsFunc(sums, func(sum []byte) bool { return bytes.Equal(sum, out) }) {
+				t.Errorf("%v, FIPS mode %v: the result did not go through the kdf's memory", id, fips)
+			}
+			for _, b := range append(pads, k.sum[:], k.block[:], k.scratch[:]) {
+				if !bytes.Equal(b, make([]byte, len(b))) {
+					t.Errorf("%v: still there: %x", id, b)
+				}
+			}
+			for _, h := range &k.hashes {
+				if got, want := fmt.Sprintf("%#v", h.Hash), fmt.Sprintf("%#v", s.NewHash()); got != want || h.pad != nil || h.written {
+					t.Errorf("%v: a hash was not restored: %s", id, got)
+				}
 			}
 		}
-		for _, h := range &k.hashes {
-			if got, want := fmt.Sprintf("%#v", h.Hash), fmt.Sprintf("%#v", s.NewHash()); got != want || h.pad != nil || h.written {
-				t.Errorf("%v: a hash was not restored: %s", id, got)
+	}
+}
+
+// TestKDFIsReturnedClean takes kdfs through all that the schedule does, and looks at them
+// when they are returned.
+func TestKDFIsReturnedClean(t *testing.T) {
+	t.Parallel()
+	for _, id := range []suite.ID{suite.AES128GCM, suite.AES256GCM} {
+		s := suite.ByID(id)
+		th := s.NewHash().Sum(nil)
+		for name, f := range map[string]func(k *kdf){
+			"extract":    func(k *kdf) { k.extract(th, th) },
+			"verifyData": func(k *kdf) { k.setKey(th); k.verifyData(th) },
+			"next":       func(k *kdf) { k.setKey(th); k.next(th) },
+			"setKey":     func(k *kdf) { k.setKey(th); k.deriveSecret("x", th); k.setKey(th); k.release() },
+		} {
+			k := newKDF(s)
+			f(k)
+			if k.secret != nil || k.mac != nil || k.used || k.lent != 0 {
+				t.Errorf("%s: there is still a key", name)
+			}
+			for _, b := range [][]byte{k.sum[:], k.block[:], k.scratch[:], k.hashes[0].pad, k.hashes[1].pad} {
+				if !bytes.Equal(b, make([]byte, len(b))) {
+					t.Errorf("%s: still there: %x", name, b)
+				}
 			}
 		}
 	}

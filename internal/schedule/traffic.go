@@ -14,7 +14,6 @@ type Traffic struct {
 	suite      *suite.Suite
 	secret     *volatile.Secret
 	generation uint64
-	kdf        *kdf // the stages', until Split; nil: one is made for each use
 }
 
 // ContinueTraffic returns a secret of the given generation, which was another process's
@@ -23,18 +22,14 @@ func ContinueTraffic(s *suite.Suite, secret *volatile.Secret, generation uint64)
 	return &Traffic{suite: s, secret: secret, generation: generation}
 }
 
-// Split makes the secret independent of the stages that it was derived from: until
-// then they must not be used at the same time.
-func (t *Traffic) Split() { t.kdf = nil }
-
 // Keys returns the traffic keys: RFC 9846, Section 7.3. The caller owns them.
 func (t *Traffic) Keys() (keys *suite.Keys) {
-	t.derive(func(k *kdf, secret []byte) {
+	t.derive(func(k *kdf) {
 		key, iv := k.scratch[:t.suite.KeyLen], k.scratch[t.suite.KeyLen:][:suite.NonceLen]
-		defer volatile.Wipe(k.scratch[:])
-		k.expandLabel(key, secret, "key", nil)
-		k.expandLabel(iv, secret, "iv", nil)
+		k.expandLabel(key, "key", nil)
+		k.expandLabel(iv, "iv", nil)
 		keys = t.suite.NewKeys(key, iv)
+		volatile.Wipe(k.scratch[:])
 	})
 	return keys
 }
@@ -42,7 +37,7 @@ func (t *Traffic) Keys() (keys *suite.Keys) {
 // Finished returns the verify_data of the sender that this secret belongs to: RFC
 // 9846, Section 4.5.3.
 func (t *Traffic) Finished(th []byte) (verifyData []byte) {
-	t.derive(func(k *kdf, secret []byte) { verifyData = k.verifyData(secret, th) })
+	t.derive(func(k *kdf) { verifyData = k.verifyData(th) })
 	return verifyData
 }
 
@@ -50,9 +45,7 @@ func (t *Traffic) Finished(th []byte) (verifyData []byte) {
 // RFC 9846, Section 7.2.
 func (t *Traffic) Update() {
 	next := volatile.New(t.suite.HashLen)
-	t.derive(func(k *kdf, secret []byte) {
-		k.expandLabel(next.Bytes(), secret, "traffic upd", nil)
-	})
+	t.derive(func(k *kdf) { k.expandLabel(next.Bytes(), "traffic upd", nil) })
 	t.secret.Wipe()
 	t.secret = next
 	t.generation++
@@ -71,11 +64,4 @@ func (t *Traffic) Wipe() {
 	}
 }
 
-func (t *Traffic) derive(f func(k *kdf, secret []byte)) {
-	k := t.kdf
-	if k == nil {
-		k = newKDF(t.suite)
-	}
-	secret := mustHave(t.secret) // DoShallow must not panic
-	volatile.DoShallow(func() { f(k, secret) })
-}
+func (t *Traffic) derive(f func(k *kdf)) { derive(t.suite, mustHave(t.secret), f) }
