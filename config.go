@@ -26,6 +26,10 @@ import (
 // Server): later changes to it have no effect on those, and one Config may serve
 // many connections at the same time. A nil Config is the zero Config: a client
 // that trusts the system's roots.
+//
+// With GODEBUG=fips140=on a Config allows what FIPS 140-3 approves, as crypto/tls does:
+// AES-GCM, no X25519 by itself, RSA keys of at least 2048 bits. What else it names is passed
+// over, and if nothing is left, it cannot work. With fips140=only no Config works.
 type Config struct {
 	// Identity is this side's own key, shown as a raw public key (RFC 7250).
 	Identity *Identity

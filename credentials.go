@@ -11,6 +11,7 @@ import (
 	"slices"
 
 	"github.com/mayfly-tls/mayfly/internal/credential"
+	"github.com/mayfly-tls/mayfly/internal/policy"
 )
 
 // A Credential is one of several things that a side can show: see Config.Credentials.
@@ -175,6 +176,9 @@ func certificateCredential(cert *tls.Certificate) (*credential.Credential, error
 	}
 	if key, ok := leaf.PublicKey.(interface{ Equal(crypto.PublicKey) bool }); !ok || !key.Equal(signer.Public()) {
 		return nil, configError("Certificates holds one whose PrivateKey is not that of its leaf")
+	}
+	if !policy.Key(leaf.PublicKey) {
+		return nil, configError("Certificates holds one whose key FIPS 140-3 does not approve, and the process runs with GODEBUG=fips140=on")
 	}
 	cred := &credential.Credential{
 		Type: credential.X509, Entries: cert.Certificate, Signer: signer, Leaf: leaf,

@@ -28,38 +28,8 @@ func TestFirstHandshakesAtOnce(t *testing.T) {
 		for range 4 {
 			child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestFirstHandshakesAtOnce$", "-test.timeout=2m")
 			child.Env = append(os.Environ(), "MAYFLY_TEST_FIRST_HANDSHAKES=1", "GODEBUG=fips140="+fips)
-			if out, err := child.CombinedOutput(); err != nil {
-				t.Errorf("fips140=%s: %v\n%.3000s", fips, err, out)
-			}
+			skipWithoutFIPS(t, child)
 		}
-	}
-}
-
-// TestEnforcedFIPSModeIsRefused shows that a process which may use approved algorithms
-// alone gets an error and no panic.
-func TestEnforcedFIPSModeIsRefused(t *testing.T) {
-	if os.Getenv("MAYFLY_TEST_ENFORCED_FIPS") != "" {
-		_, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{Peers: mayfly.NoClientAuth()})
-		if !errors.Is(err, mayfly.ErrConfig) {
-			t.Errorf("Listen: %v", err)
-		}
-		a, b := net.Pipe()
-		defer a.Close()
-		defer b.Close()
-		for name, c := range map[string]*mayfly.Conn{
-			"Client": mayfly.Client(a, &mayfly.Config{Peers: mayfly.InsecureAnyServer()}),
-			"Server": mayfly.Server(b, &mayfly.Config{Peers: mayfly.NoClientAuth()}),
-		} {
-			if err := c.Handshake(); !errors.Is(err, mayfly.ErrConfig) {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-		return
-	}
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestEnforcedFIPSModeIsRefused$", "-test.timeout=2m")
-	child.Env = append(os.Environ(), "MAYFLY_TEST_ENFORCED_FIPS=1", "GODEBUG=fips140=only")
-	if out, err := child.CombinedOutput(); err != nil {
-		t.Errorf("%v\n%.3000s", err, out)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"github.com/mayfly-tls/mayfly/internal/handover"
+	"github.com/mayfly-tls/mayfly/internal/policy"
 )
 
 // ErrDetached is what the calls of a Conn return that Detach has given away.
@@ -37,6 +38,9 @@ type Receiver struct {
 
 // NewReceiver makes a Receiver, with a key of its own.
 func NewReceiver() (*Receiver, error) {
+	if err := asConfigError(policy.Check()); err != nil {
+		return nil, err
+	}
 	key, err := handover.NewKey()
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/handover"
 	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/policy"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/suite"
@@ -86,6 +87,8 @@ func (c *Conn) restore(state *handover.State) error {
 		!fits(state.In.Secret, state.In.Closed), !fits(state.Out.Secret, state.Out.Closed),
 		state.In.Plain.Len()+len(state.In.Ahead) > parallelBuffer:
 		return errForeign
+	case len(policy.Suites([]uint16{state.Suite}))+len(policy.Groups([]uint16{state.Group})) < 2:
+		return configError("the connection was negotiated with algorithms that FIPS 140-3 does not approve, and the process runs with GODEBUG=fips140=on")
 	}
 	if state.EarlyExporter.Len() == used.HashLen {
 		c.keys.keepEarly(schedule.ContinueExporter(used, state.EarlyExporter.Clone()))

@@ -26,16 +26,17 @@ const module = "github.com/mayfly-tls/mayfly"
 // imports says who may import whom of the library and the tool, and what else from outside the
 // standard library. "" is the root package. It is the table of DESIGN.md.
 var imports = map[string][]string{
-	"":                    {"internal/keyfile", "handshake", "record", "internal/alert", "internal/callback", "internal/credential", "internal/handover", "internal/kex", "internal/resumption", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
-	"handshake":           {"transcript", "internal/alert", "internal/credential", "internal/kex", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
+	"":                    {"internal/keyfile", "handshake", "record", "internal/alert", "internal/callback", "internal/credential", "internal/handover", "internal/kex", "internal/policy", "internal/resumption", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
+	"handshake":           {"transcript", "internal/alert", "internal/credential", "internal/kex", "internal/policy", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
 	"record":              {"internal/alert", "internal/suite", "internal/volatile"},
 	"transcript":          {"internal/volatile"},
 	"internal/wire":       {"internal/alert", "internal/volatile", "golang.org/x/crypto/cryptobyte"},
 	"internal/schedule":   {"internal/suite", "internal/volatile", "golang.org/x/crypto/hkdf"},
-	"internal/credential": {"internal/alert", "internal/volatile", "golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
+	"internal/credential": {"internal/alert", "internal/policy", "internal/volatile", "golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
 	"internal/kex":        {"internal/alert", "internal/volatile", "github.com/cloudflare/circl/dh/x25519", "github.com/cloudflare/circl/kem/mlkem/mlkem1024", "github.com/cloudflare/circl/kem/mlkem/mlkem768"},
 	"internal/handover":   {"internal/volatile", "golang.org/x/crypto/cryptobyte"},
-	"internal/resumption": {"internal/credential", "internal/schedule", "internal/suite", "internal/volatile", "golang.org/x/crypto/cryptobyte"},
+	"internal/policy":     {},
+	"internal/resumption": {"internal/credential", "internal/policy", "internal/schedule", "internal/suite", "internal/volatile", "golang.org/x/crypto/cryptobyte"},
 	"internal/suite":      {"internal/volatile", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/sys/cpu"},
 	"internal/alert":      {},
 	"internal/callback":   {"internal/alert"},
@@ -48,7 +49,7 @@ var imports = map[string][]string{
 	"internal/cms":        {"golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
 	"internal/content":    {"internal/volatile", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/crypto/poly1305"},
 	"internal/keywrap":    {"internal/volatile", "golang.org/x/crypto/hkdf"},
-	"message":             {"", "internal/keyfile", "internal/cms", "internal/content", "internal/credential", "internal/kex", "internal/keywrap", "internal/volatile"},
+	"message":             {"", "internal/keyfile", "internal/cms", "internal/content", "internal/credential", "internal/kex", "internal/keywrap", "internal/policy", "internal/volatile"},
 	"examples/restart":    {""},
 	"mayflyhttp":          {""},
 	"mayflytest":          {""},
@@ -65,7 +66,7 @@ var imports = map[string][]string{
 
 // withoutIO are the packages that read no clock, start no goroutine and touch no
 // socket.
-var withoutIO = []string{"handshake", "internal/handover", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap", "cmd/mayfly/internal/dissect"}
+var withoutIO = []string{"handshake", "internal/handover", "internal/resumption", "record", "transcript", "internal/wire", "internal/schedule", "internal/credential", "internal/kex", "internal/suite", "internal/policy", "internal/alert", "internal/volatile", "internal/cms", "internal/content", "internal/keywrap", "cmd/mayfly/internal/dissect"}
 
 // values are packages of types alone, which stand below others that do more.
 var values = []string{"net/netip", "log/slog"}

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/policy"
 	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
@@ -190,7 +191,7 @@ func checkKey(identity string, key []byte) error {
 	case !slices.ContainsFunc(key, func(b byte) bool { return b != key[0] }):
 		return configError("the bytes of a pre-shared key are all the same: it must be random, of crypto/rand")
 	}
-	return nil
+	return asConfigError(policy.Check())
 }
 
 // markOf derives a key's mark, from which nothing follows about the key.

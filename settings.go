@@ -5,7 +5,7 @@
 package mayfly
 
 import (
-	"crypto/fips140"
+	"crypto/tls"
 	"net"
 	"slices"
 	"strings"
@@ -16,6 +16,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/policy"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
@@ -51,8 +52,8 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 	if c == nil {
 		c = new(Config)
 	}
-	if fips140.Enforced() {
-		return nil, configError("GODEBUG=fips140=only is not supported: mayfly uses X25519, ChaCha20-Poly1305 and HKDF in ways that this mode forbids; use fips140=on or off")
+	if err := asConfigError(policy.Check()); err != nil {
+		return nil, err
 	}
 	s := &settings{Config: *c.Clone(), server: server, calls: new(callback.Calls)}
 	for _, step := range []func() error{s.checkRole, s.checkNumbers, s.settleSuites, s.settleGroups, s.settleSchemes, s.settleCompression, s.settleCredentials} {
@@ -74,6 +75,14 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 		s.keyLog = &keyLog{w: s.KeyLogWriter}
 	}
 	return s, nil
+}
+
+// asConfigError makes an error of an inner package, if it is one, that of a Config.
+func asConfigError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return configError(err.Error())
 }
 
 // settleReplay decides who guards early data: nobody, where other servers may have
@@ -219,72 +228,36 @@ func (s *settings) checkNames() error {
 	return nil
 }
 
-func (s *settings) settleSuites() error {
-	if s.CipherSuites == nil {
-		s.suites = suite.Preferred()
+func (s *settings) settleSuites() (err error) {
+	known := func(id suite.ID) bool { return suite.ByID(id) != nil }
+	s.suites, err = policy.Choose("CipherSuites", s.CipherSuites, suite.Preferred(), known, policy.Suites,
+		"TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384 and TLS_CHACHA20_POLY1305_SHA256")
+	return asConfigError(err)
+}
+
+func (s *settings) settleGroups() (err error) {
+	if s.groups, err = policy.Choose("CurvePreferences", s.CurvePreferences, kex.Default(), kex.Group.Supported, policy.Groups,
+		"X25519MLKEM768, X25519, CurveP256, CurveP384, CurveP521 and MLKEM1024"); err != nil || s.KeyShares == nil {
+		return asConfigError(err)
+	}
+	if s.shares = []kex.Group{}; len(s.KeyShares) == 0 { // of no groups, it is not nil
 		return nil
 	}
-	for _, id := range s.CipherSuites {
-		if suite.ByID(suite.ID(id)) == nil {
-			return configError("CipherSuites holds one that is not of TLS 1.3: there are TLS_AES_128_GCM_SHA256, TLS_AES_256_GCM_SHA384 and TLS_CHACHA20_POLY1305_SHA256")
-		}
-		if !slices.Contains(s.suites, suite.ID(id)) {
-			s.suites = append(s.suites, suite.ID(id))
-		}
+	known := func(g kex.Group) bool {
+		return s.CurvePreferences == nil && slices.Contains(kex.Default(), g) || slices.Contains(s.CurvePreferences, tls.CurveID(g))
 	}
-	if len(s.suites) == 0 {
-		return configError("CipherSuites is empty: leave it nil for the default")
-	}
-	return nil
+	s.shares, err = policy.Choose("KeyShares", s.KeyShares, nil, known, policy.Groups, "those of CurvePreferences, or their default")
+	return asConfigError(err)
 }
 
-func (s *settings) settleGroups() error {
-	if s.CurvePreferences == nil {
-		s.groups = kex.Default()
-		return s.settleShares()
+func (s *settings) settleSchemes() (err error) {
+	if s.SignatureSchemes == nil {
+		return nil
 	}
-	for _, id := range s.CurvePreferences {
-		if !kex.Group(id).Supported() {
-			return configError("CurvePreferences holds one that is not supported: there are X25519MLKEM768, X25519, CurveP256, CurveP384, CurveP521 and MLKEM1024")
-		}
-		if !slices.Contains(s.groups, kex.Group(id)) {
-			s.groups = append(s.groups, kex.Group(id))
-		}
-	}
-	if len(s.groups) == 0 {
-		return configError("CurvePreferences is empty: leave it nil for the default")
-	}
-	return s.settleShares()
-}
-
-func (s *settings) settleShares() error {
-	if s.KeyShares != nil {
-		s.shares = []kex.Group{} // of no groups, it is not nil
-	}
-	for _, id := range s.KeyShares {
-		if !slices.Contains(s.groups, kex.Group(id)) {
-			return configError("KeyShares holds one that is not among CurvePreferences, or their default")
-		}
-		if !slices.Contains(s.shares, kex.Group(id)) {
-			s.shares = append(s.shares, kex.Group(id))
-		}
-	}
-	return nil
-}
-
-func (s *settings) settleSchemes() error {
-	if s.SignatureSchemes != nil && len(s.SignatureSchemes) == 0 {
-		return configError("SignatureSchemes is empty: leave it nil for the default")
-	}
-	for _, id := range s.SignatureSchemes {
-		if !slices.Contains(credential.Schemes(), credential.Scheme(id)) {
-			return configError("SignatureSchemes holds one that TLS 1.3 does not have, or mayfly: there are Ed25519, ECDSAWithP256AndSHA256 and its like, and PSSWithSHA256 and its like")
-		}
-		if !slices.Contains(s.schemes, credential.Scheme(id)) {
-			s.schemes = append(s.schemes, credential.Scheme(id))
-		}
-	}
-	return nil
+	known := func(id credential.Scheme) bool { return slices.Contains(credential.Schemes(), id) }
+	s.schemes, err = policy.Choose("SignatureSchemes", s.SignatureSchemes, nil, known, policy.Schemes,
+		"Ed25519, ECDSAWithP256AndSHA256 and its like, and PSSWithSHA256 and its like")
+	return asConfigError(err)
 }
 
 // settlePeers decides whom to accept, and by what name.

@@ -11,12 +11,14 @@ import (
 
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
+	"github.com/mayfly-tls/mayfly/internal/policy"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
 
 // A Config is what one handshake works with. The machine keeps it and changes
-// nothing in it.
+// nothing in it. With GODEBUG=fips140=on, the machine passes over the Suites, Groups and
+// PeerSchemes that FIPS 140-3 does not approve.
 type Config struct {
 	// Rand is the source of randomness; nil means crypto/rand.
 	Rand io.Reader
@@ -192,6 +194,8 @@ func (c *Config) validate(role Role) error {
 	switch {
 	case c == nil:
 		return errors.New("handshake: no Config")
+	case policy.Check() != nil:
+		return policy.Check()
 	case slices.ContainsFunc(c.Suites, func(id suite.ID) bool { return suite.ByID(id) == nil }):
 		return errors.New("handshake: Config.Suites has an unknown suite")
 	case slices.ContainsFunc(c.Groups, func(g kex.Group) bool { return !g.Supported() }):
@@ -200,6 +204,8 @@ func (c *Config) validate(role Role) error {
 		return errors.New("handshake: Config names a suite, a group or a scheme twice") // RFC 9846, Sections 4.3.7 and 4.3.8
 	case slices.ContainsFunc(c.KeyShares, func(g kex.Group) bool { return !slices.Contains(c.groups(), g) }):
 		return errors.New("handshake: Config.KeyShares has a group that is not in Groups")
+	case len(c.suites()) == 0 || len(c.groups()) == 0 || len(c.peerSchemes()) == 0:
+		return errors.New("handshake: Config leaves no suite, no group or no scheme")
 	case c.RecordSizeLimit != 0 && (c.RecordSizeLimit < minRecordLimit || c.RecordSizeLimit > maxRecordLimit):
 		return errors.New("handshake: Config.RecordSizeLimit is out of range")
 	case slices.ContainsFunc(c.PeerSchemes, func(s credential.Scheme) bool { return !slices.Contains(credential.Schemes(), s) }):
@@ -248,16 +254,16 @@ func pskIdentities(psks []*PSK) (list [][]byte) {
 
 func (c *Config) suites() []suite.ID {
 	if c.Suites != nil {
-		return c.Suites
+		return policy.Suites(c.Suites)
 	}
-	return suite.Preferred()
+	return policy.Suites(suite.Preferred())
 }
 
 func (c *Config) groups() []kex.Group {
 	if c.Groups != nil {
-		return c.Groups
+		return policy.Groups(c.Groups)
 	}
-	return kex.Default()
+	return policy.Groups(kex.Default())
 }
 
 // keyShares are the groups of a first ClientHello's shares, in the order of
@@ -303,9 +309,9 @@ func (c *Config) peerTypes() []credential.Type {
 
 func (c *Config) peerSchemes() []credential.Scheme {
 	if c.PeerSchemes != nil {
-		return c.PeerSchemes
+		return policy.Schemes(c.PeerSchemes)
 	}
-	return credential.Schemes()
+	return policy.Schemes(credential.Schemes())
 }
 
 func (c *Config) requestsPeer() bool { return c.RequestPeer || c.RequirePeer }

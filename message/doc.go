@@ -29,6 +29,10 @@
 // of a message, it reads a file twice, and keeps what cannot be read twice, still
 // sealed, in memory or in a temporary file.
 //
+// With GODEBUG=fips140=only every function returns an error for which errors.Is(err,
+// mayfly.ErrConfig) holds. With fips140=on the package works as without: docs/fips.md says
+// which of its algorithms are approved.
+//
 // What a message hides is its content: not how long it is, nor for whom it is. Who
 // learns a recipient's private key can open all that was ever sealed for it: unlike a
 // connection's, these keys are not forgotten.

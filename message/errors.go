@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/mayfly-tls/mayfly"
 	"github.com/mayfly-tls/mayfly/internal/cms"
 	"github.com/mayfly-tls/mayfly/internal/content"
+	"github.com/mayfly-tls/mayfly/internal/policy"
 )
 
 var (
@@ -44,6 +46,22 @@ type truncated struct{}
 func (truncated) Error() string { return "message: its end is missing" }
 
 func (truncated) Is(target error) bool { return target == io.ErrUnexpectedEOF }
+
+// A modeError is that of a process in a mode in which this package does not work.
+type modeError struct{ cause error }
+
+func (e modeError) Error() string { return "message: " + e.cause.Error() }
+
+func (e modeError) Is(target error) bool { return target == mayfly.ErrConfig }
+
+// checkMode returns a modeError with GODEBUG=fips140=only, which forbids SHA-1, X25519 and
+// AES in the ways of CMS.
+func checkMode() error {
+	if err := policy.Check(); err != nil {
+		return modeError{err}
+	}
+	return nil
+}
 
 // because adds to one of the errors above what was the matter.
 func because(err error, reason string) error { return fmt.Errorf("%w: %s", err, reason) }

@@ -52,6 +52,9 @@ type agreement struct {
 
 // NewKey makes a new X25519 key for an Identity. MarshalPEM saves both.
 func NewKey(id *mayfly.Identity) (*Key, error) {
+	if err := checkMode(); err != nil {
+		return nil, err
+	}
 	if id == nil || id.Public() == nil {
 		return nil, errors.New("message: a Key needs an Identity")
 	}
@@ -67,6 +70,9 @@ func NewKey(id *mayfly.Identity) (*Key, error) {
 // LoadKey reads the private keys in a PEM file, as ParseKey does. On Unix, a file
 // that others than its owner may read or write is refused.
 func LoadKey(path string) (*Key, error) {
+	if err := checkMode(); err != nil {
+		return nil, err
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("message: the key cannot be read: %w", err)
@@ -101,6 +107,9 @@ const maxKeyFile = 64 << 10
 // MarshalPEM write them; or an X25519 or P-256 key (PKCS#8 or SEC 1) and the
 // certificates for it, if there are any. Encrypted keys are refused.
 func ParseKey(pemText []byte) (*Key, error) {
+	if err := checkMode(); err != nil {
+		return nil, err
+	}
 	k, err := parseKey(pemText)
 	if err != nil {
 		return nil, fmt.Errorf("message: the key %w", err)

@@ -70,6 +70,9 @@ type opened struct {
 // ErrUnsupported, ErrTooLarge and ErrNotSigned, to be told apart with errors.Is, that
 // of Accept, and those of r.
 func Open(r io.Reader, key *Key, o *OpenOptions) (*Message, error) {
+	if err := checkMode(); err != nil {
+		return nil, err
+	}
 	if o == nil {
 		o = new(OpenOptions)
 	}

@@ -50,6 +50,9 @@ const bindingContext = "mayfly message encryption key v1\x00"
 // ParseRecipient reads what Recipient.String returns. It checks that the Identity in
 // it has signed the encryption key in it; whose Identity that is, Pin tells.
 func ParseRecipient(s string) (*Recipient, error) {
+	if err := checkMode(); err != nil {
+		return nil, err
+	}
 	s = strings.TrimSpace(s)
 	if _, err := mayfly.ParsePin(s); err == nil {
 		return nil, errors.New("message: a pin is the hash of a key, and nothing can be sealed for a hash: ask its owner for the string that begins with mfpub1")
@@ -72,6 +75,9 @@ func ParseRecipient(s string) (*Recipient, error) {
 // agreement: X25519, or on P-256 where its key usage allows that. Who issued the
 // certificate, and whether it is valid, is for the caller to check.
 func CertificateRecipient(cert *x509.Certificate) (*Recipient, error) {
+	if err := checkMode(); err != nil {
+		return nil, err
+	}
 	key, err := agreementKey(cert)
 	if err != nil {
 		return nil, err

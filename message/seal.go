@@ -88,6 +88,9 @@ type SealOptions struct {
 // has all processors that are free work at it; they are done when it returns. The writer
 // is not safe for concurrent use.
 func Seal(w io.Writer, to []*Recipient, o *SealOptions) (io.WriteCloser, error) {
+	if err := checkMode(); err != nil {
+		return nil, err
+	}
 	if o == nil {
 		o = new(SealOptions)
 	}

@@ -55,6 +55,9 @@ func NewSigner(id *mayfly.Identity) (*Signer, error) {
 // ECDSA, or RSA, which signs with RSASSA-PSS. Messages carry its whole chain. The
 // signature covers the SHA-256 hash of the certificate (RFC 5035, Section 3).
 func CertificateSigner(cert tls.Certificate) (*Signer, error) {
+	if err := checkMode(); err != nil {
+		return nil, err
+	}
 	key, ok := cert.PrivateKey.(crypto.Signer)
 	if !ok || len(cert.Certificate) == 0 {
 		return nil, errors.New("message: a Signer needs a certificate and a private key that signs")

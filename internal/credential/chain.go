@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/policy"
 )
 
 // VerifyOptions say by what a chain is judged.
@@ -59,6 +60,9 @@ func VerifyChain(p *Peer, o VerifyOptions) ([][]*x509.Certificate, error) {
 	chains, err := leaf.Verify(options)
 	if err != nil {
 		return nil, refuse(p, err)
+	}
+	if chains = policy.Chains(chains); len(chains) == 0 {
+		return nil, alert.New(alert.BadCertificate, "the peer's chain has a key that FIPS 140-3 does not approve")
 	}
 	return chains, nil
 }

@@ -15,19 +15,19 @@ import (
 )
 
 // The HPKE (RFC 9180) of a hand-over: base mode, with the hybrid of ML-KEM-768 and
-// X25519.
+// X25519. FIPS 140-3 approves the hybrid, as that of TLS, and AES-GCM.
 var (
 	kem  = hpke.MLKEM768X25519
 	kdf  = hpke.HKDFSHA256
-	aead = hpke.ChaCha20Poly1305
+	aead = hpke.AES256GCM
 )
 
 // info separates this from all other uses of HPKE; the versions of an offer and of a
 // blob.
 const (
-	info         = "mayfly hand-over of a connection, 1"
-	offerVersion = 1
-	blobVersion  = 1
+	info         = "mayfly hand-over of a connection, 2"
+	offerVersion = 2
+	blobVersion  = 2
 )
 
 // The errors of Seal and Open.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/mayfly-tls/mayfly/internal/policy"
 	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
@@ -39,17 +40,27 @@ const (
 
 // The errors of NewKey and Open.
 var (
-	ErrKey    = errors.New("resumption: a key of 32 random bytes is needed")
+	ErrKey    = errors.New("a sealing key is made of 32 random bytes, of crypto/rand")
 	ErrOpen   = errors.New("resumption: it was sealed under another key, or was altered")
 	errRandom = errors.New("resumption: the source of randomness failed")
 )
 
-// sealer is the suite whose AEAD seals.
-func sealer() *suite.Suite { return suite.ByID(suite.ChaCha20Poly1305) }
+// sealer is the suite whose AEAD seals: ChaCha20-Poly1305, which takes the same time on every
+// processor, or AES-256-GCM where only that is approved. What one of them has sealed, the
+// other does not open.
+func sealer() *suite.Suite {
+	if policy.Restricted() {
+		return suite.ByID(suite.AES256GCM)
+	}
+	return suite.ByID(suite.ChaCha20Poly1305)
+}
 
 // NewKey returns a key made of a secret, which is copied. One of which all bytes are
 // the same is refused: somebody forgot to fill it.
 func NewKey(secret []byte) (*Key, error) {
+	if err := policy.Check(); err != nil {
+		return nil, err
+	}
 	if len(secret) != KeyLen || bytes.Count(secret, secret[:1]) == KeyLen {
 		return nil, ErrKey
 	}
