@@ -45,7 +45,9 @@ func TestApproved(t *testing.T) {
 
 func TestApprovedKeys(t *testing.T) {
 	t.Parallel()
-	rsaOf := func(bits uint) *rsa.PublicKey { return &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), bits-1), E: 65537} }
+	rsaOf := func(bits uint) *rsa.PublicKey {
+		return &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), bits-1), E: 65537}
+	}
 	good := []crypto.PublicKey{
 		rsaOf(2048), rsaOf(4096), ed25519.PublicKey(make([]byte, 32)),
 		&ecdsa.PublicKey{Curve: elliptic.P256()}, &ecdsa.PublicKey{Curve: elliptic.P384()}, &ecdsa.PublicKey{Curve: elliptic.P521()},
