@@ -1,6 +1,8 @@
 # make wraps the commands; none of them needs make.
 
 GO      ?= go
+# The newest Go that is tested beside $(GO).
+GO127   ?= go1.27.3
 FUZZTIME ?= 30s
 SOAKTIME ?= 5m
 
@@ -16,7 +18,7 @@ LINTER = GOWORK=off $(GO) tool -modfile=tools/go.mod -n
 # The modules beside these two, which need what they do not.
 MODULES = bench vectors contrib/grpc contrib/metrics contrib/pgx contrib/redis
 
-.PHONY: all demo man test race memscan memscan-long secret interop check lint vuln cover bench fuzz soak peers modules bogo
+.PHONY: all demo man test race memscan memscan-long newest secret interop check lint vuln cover bench fuzz soak peers modules bogo
 
 all: check
 
@@ -33,6 +35,9 @@ test: # everything that needs no other program; interop with what is found
 race:
 	$(GO) test -race -shuffle=on $(ALL)
 
+newest: # the tests with the newest Go
+	GOTOOLCHAIN=$(GO127) $(GO) test $(ALL)
+
 secret: # the build whose runtime erases what functions on secrets leave behind
 	GOEXPERIMENT=runtimesecret $(GO) test $(ALL)
 
@@ -40,9 +45,7 @@ memscan: # what is left of secrets in a process's memory, in both builds
 	$(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan ./message
 	GOEXPERIMENT=runtimesecret $(GO) test -count=1 -v -run "^TestMemory" ./internal/memscan ./message
 
-# The newest Go that is measured beside $(GO).
-GO127 ?= go1.27.3
-RUNS  ?= 30
+RUNS ?= 30
 
 memscan-long: # every situation RUNS times, in each build, of each Go version, quiet and loaded
 	for version in local $(GO127); do for experiment in "" runtimesecret; do for load in "" -loaded; do \

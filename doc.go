@@ -101,38 +101,38 @@
 //
 // # HTTP
 //
-// Package mayflyhttp serves and fetches over mayfly, HTTP/1.1 and HTTP/2 by ALPN:
-// mayflyhttp.Serve, and mayflyhttp.Transport for a client. net/http by itself would
-// take a connection on which ALPN chose h2 for HTTP/1.1. ConnContext puts the peer
-// into each request's context, where PeerFromContext finds it.
+// Package mayflyhttp runs HTTP/1.1 and HTTP/2 over mayfly: Serve for a server, Transport for
+// a client. net/http alone would speak HTTP/1.1 where ALPN chose h2. ConnContext puts the
+// peer into each request's context, where PeerFromContext finds it.
 //
 // # Changing keys and lists
 //
-// AuthorizedKeys and KnownHosts read their files again when these change. A PinSet
-// can be changed at any time. GetConfig gives each handshake the Config of the
-// moment, with another key, another list, another tenant. None of these touches
-// connections that are open: Listener.CloseIf closes those of peers who were struck
-// off, and catches those whose handshake is under way.
+// AuthorizedKeys and KnownHosts read their files again when these change. A PinSet can be
+// changed at any time. GetConfig gives each handshake the current Config, with another key,
+// another list, another tenant. None of these touches open connections: Listener.CloseIf
+// closes those of removed peers, and catches those whose handshake is under way.
 //
 // # Defaults
 //
 // TLS 1.3 and nothing older. Key exchange: X25519MLKEM768, X25519, P-256, P-384, in this
-// order. Suites: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305 where the
-// processor has AES instructions, ChaCha20-Poly1305 first where it does not. A
-// handshake may take 10 seconds. Keys are changed after 2^22 records, 64 GiB or
-// an hour. A Listener gives two tickets for 24 hours, and one where a session was
-// resumed; clients keep none without Config.Sessions. No early data. No environment
-// variable is read.
+// order. Suites: AES-128-GCM, AES-256-GCM, ChaCha20-Poly1305 where the processor has AES
+// instructions, ChaCha20-Poly1305 first where it does not. A handshake may take 10 seconds.
+// Keys are changed after 2^22 records, 64 GiB or an hour. A Listener gives two tickets for
+// 24 hours, and one where a session was resumed; clients keep none without Config.Sessions.
+// No early data. No environment variable is read.
 //
 // # Errors
 //
-// An *AlertError says which alert ended the connection, and whether this side or
-// the peer sent it. ErrPeerRefused is in the chain (errors.Is) where the peer
-// proved who it is and is not on the list, and ErrConfig where a Config cannot work.
-// Deadlines give os.ErrDeadlineExceeded, a closed connection net.ErrClosed; then there
-// are ErrHandshakeTimeout, ErrWriteClosed (after CloseWrite) and ErrLifetime (after
-// Config.MaxLifetime). No text of an error holds bytes that the peer chose.
+// An *AlertError says which alert ended the connection, and whether this side or the peer
+// sent it. ErrPeerRefused is in the chain (errors.Is) where the peer proved who it is and is
+// not on the list, and ErrConfig where a Config cannot work. Deadlines give
+// os.ErrDeadlineExceeded, a closed connection net.ErrClosed; then there are ErrHandshakeTimeout,
+// ErrWriteClosed (after CloseWrite) and ErrLifetime (after Config.MaxLifetime).
+// No text of an error holds bytes that the peer chose.
 //
-// The packages record, handshake and transcript below this one are the library's
-// own rooms: only this package, mayflyhttp and mayflytest keep their API.
+// # Stability
+//
+// The API of this package follows the version number, as that of mayflyhttp, mayflytest and
+// message does. Packages handshake, record and transcript promise no compatibility.
+// docs/stability.md has the details.
 package mayfly

@@ -12,4 +12,6 @@
 //
 // It must not make a connection's inner parts fit a test: what it knows of a Conn it
 // learns from outside.
+//
+// This package promises no compatibility: it holds tests (docs/stability.md).
 package fuzz

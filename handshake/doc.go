@@ -11,5 +11,5 @@
 // key it is that the peer has proved to hold. It never imports the record layer;
 // what crosses between them is suite.Keys.
 //
-// Only the root package promises compatibility.
+// This package promises no compatibility: it is public to be read (docs/stability.md).
 package handshake

@@ -18,4 +18,6 @@
 //
 // The results are printed as a table when the tests are done, and written to
 // the file that MAYFLY_MATRIX names, if it is set.
+//
+// This package promises no compatibility: it holds tests (docs/stability.md).
 package interop

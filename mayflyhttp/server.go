@@ -8,6 +8,8 @@
 // net/http alone takes HTTP/2 over no connection of another package's than
 // crypto/tls: it would negotiate h2 and then speak HTTP/1.1. This package knows
 // the public API of mayfly alone.
+//
+// The API of this package follows the version number (docs/stability.md).
 package mayflyhttp
 
 import (

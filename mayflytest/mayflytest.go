@@ -12,6 +12,8 @@
 //	}
 //
 // It is for tests of programs that use mayfly; it knows the public API alone.
+//
+// The API of this package follows the version number (docs/stability.md).
 package mayflytest
 
 import (

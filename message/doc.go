@@ -36,4 +36,6 @@
 // What a message hides is its content: not how long it is, nor for whom it is. Who
 // learns a recipient's private key can open all that was ever sealed for it: unlike a
 // connection's, these keys are not forgotten.
+//
+// The API of this package follows the version number (docs/stability.md).
 package message

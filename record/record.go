@@ -7,7 +7,9 @@
 // on sizes and on the use of a key. A Sealer makes records, an Opener opens them.
 //
 // It must not know sockets, where keys come from, the time, or what a handshake
-// message is. Only the root package promises compatibility: this one may change.
+// message is.
+//
+// This package promises no compatibility: it is public to be read (docs/stability.md).
 package record
 
 import (

@@ -5,8 +5,9 @@
 // Package transcript keeps the running hash of the handshake's messages (RFC 9846,
 // Section 4.1), as they crossed the wire.
 //
-// It must not know what the messages mean, nor keys, nor the role. It is exported
-// for the reader alone: only the module's root promises compatibility.
+// It must not know what the messages mean, nor keys, nor the role.
+//
+// This package promises no compatibility: it is public to be read (docs/stability.md).
 package transcript
 
 import (
