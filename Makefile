@@ -16,7 +16,7 @@ CORE = ./record ./transcript ./handshake ./internal/... ./cmd/mayfly/internal/..
 LINTER = GOWORK=off $(GO) tool -modfile=tools/go.mod -n
 
 # The modules beside these two, which need what they do not.
-MODULES = bench vectors contrib/grpc contrib/metrics contrib/pgx contrib/redis
+MODULES = bench vectors interop/proxyproto contrib/grpc contrib/metrics contrib/pgx contrib/redis
 
 .PHONY: all demo man test race memscan memscan-long newest secret interop check lint vuln cover bench fuzz soak peers modules bogo
 
