@@ -6,11 +6,9 @@ package interop
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"os/exec"
-	"testing"
 	"time"
 )
 
@@ -26,18 +24,4 @@ func compile(ctx context.Context, program, source string, more ...string) error 
 		return fmt.Errorf("%s: %w: %s", source, err, lastLine(out))
 	}
 	return nil
-}
-
-// tryResume makes three connections, of which the later ones resume.
-func (e *echoer) tryResume(t *testing.T, c cell) {
-	cfg := c.resumable(t)
-	for n := range 3 {
-		ours, tap := openWith(t, c, cfg, e.connect(t, c))
-		c.check(t, ours, tap)
-		checkResumed(t, ours, n > 0)
-		exchangeEcho(t, ours)
-		if got := e.expect(t, "ok"); got != tls.CipherSuiteName(c.suite) {
-			t.Errorf("%s says %q", e.peer, got)
-		}
-	}
 }

@@ -76,28 +76,41 @@ func (e *echoer) runWith(t *testing.T, c cell, try func(*testing.T, cell)) {
 // connect has the program make its end of a cell's connection, and returns ours.
 func (e *echoer) connect(t *testing.T, c cell) net.Conn {
 	t.Helper()
-	var inner net.Conn
+	return e.connector(t, c)(t)
+}
+
+// connector returns what connects again and again: a client to the same port.
+func (e *echoer) connector(t *testing.T, c cell) func(*testing.T) net.Conn {
+	t.Helper()
 	if c.role == asServer {
-		e.ask(t, c, "0")
-		var err error
-		if inner, err = net.Dial("tcp", net.JoinHostPort("127.0.0.1", e.expect(t, "port"))); err != nil {
-			t.Fatal(err)
+		return func(t *testing.T) net.Conn {
+			t.Helper()
+			e.ask(t, c, "0")
+			inner, err := net.Dial("tcp", net.JoinHostPort(loopback4, e.expect(t, "port")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { inner.Close() }) // before the program is asked what it thinks of it
+			return inner
 		}
-	} else {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+	}
+	ln, err := net.Listen("tcp", net.JoinHostPort(loopback4, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { ln.Close() })
+	_, port, _ := net.SplitHostPort(ln.Addr().String())
+	return func(t *testing.T) net.Conn {
+		t.Helper()
+		ln.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
+		e.ask(t, c, port)
+		inner, err := ln.Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer ln.Close()
-		ln.(*net.TCPListener).SetDeadline(time.Now().Add(patience))
-		_, port, _ := net.SplitHostPort(ln.Addr().String())
-		e.ask(t, c, port)
-		if inner, err = ln.Accept(); err != nil {
-			t.Fatal(err)
-		}
+		t.Cleanup(func() { inner.Close() })
+		return inner
 	}
-	t.Cleanup(func() { inner.Close() }) // before the program is asked what it thinks of it
-	return inner
 }
 
 func (e *echoer) try(t *testing.T, c cell) {

@@ -34,6 +34,11 @@ func TestJava(t *testing.T) {
 			j.run(t, c)
 		}
 	})
+	t.Run("sessions", func(t *testing.T) {
+		t.Parallel()
+		j := startJava(t, nil, nil)
+		sessionCells(java, func(c cell) { j.runWith(t, c, j.tryResume) })
+	})
 	t.Run("one-share", func(t *testing.T) {
 		// Its first share is one that we do not take, and as a server it takes
 		// none that we send at first.

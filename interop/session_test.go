@@ -54,6 +54,20 @@ func sessionCells(peer string, visit func(cell)) {
 	}
 }
 
+// tryResume makes three connections, of which the later ones resume.
+func (e *echoer) tryResume(t *testing.T, c cell) {
+	cfg, connect := c.resumable(t), e.connector(t, c)
+	for n := range 3 {
+		ours, tap := openWith(t, c, cfg, connect(t))
+		c.check(t, ours, tap)
+		checkResumed(t, ours, n > 0)
+		exchangeEcho(t, ours)
+		if got := e.expect(t, "ok"); got != tls.CipherSuiteName(c.suite) {
+			t.Errorf("%s says %q", e.peer, got)
+		}
+	}
+}
+
 // TestResumeCryptoTLS resumes with crypto/tls.
 func TestResumeCryptoTLS(t *testing.T) {
 	t.Parallel()

@@ -19,6 +19,8 @@ import java.security.cert.Certificate;
 import java.security.cert.CertificateFactory;
 import java.security.spec.PKCS8EncodedKeySpec;
 import java.util.Base64;
+import java.util.HashMap;
+import java.util.Map;
 import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.SSLParameters;
@@ -40,6 +42,9 @@ import javax.net.ssl.TrustManagerFactory;
 public final class Peer {
     private static final int PATIENCE_MS = 30_000;
     private static final String NAME = "localhost";
+
+    /** The contexts, with the sessions in them, by suite and credentials. */
+    private static final Map<String, SSLContext> CONTEXTS = new HashMap<>();
 
     public static void main(String[] args) throws Exception {
         if (args.length > 0) {
@@ -84,7 +89,10 @@ public final class Peer {
             suite = f[2];
             alpn = f[3];
             mutual = f[4].equals("true");
-            context = context(f[5], f[6], f[7], f[8]);
+            String credentials = String.join("\t", f[2], f[5], f[6], f[7], f[8]);
+            SSLContext known = CONTEXTS.get(credentials);
+            context = known != null ? known : context(f[5], f[6], f[7], f[8]);
+            CONTEXTS.put(credentials, context);
         }
 
         String serve() throws Exception {
