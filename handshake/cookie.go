@@ -5,6 +5,7 @@
 package handshake
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -93,7 +94,7 @@ func (m *Machine) sendCookie(hello *wire.ClientHello) (state, error) {
 	m.transcript.Select(m.suite.NewHash)
 	kept := &cookieState{
 		suite: s.suite, group: s.group, asked: s.share == nil, early: hello.Has(wire.ExtEarlyData),
-		psk: m.asksPSKsAlone(hello), hash: m.transcript.Sum(),
+		psk: m.asksPSKsAlone(hello), hash: bytes.Clone(m.transcript.Sum()),
 	}
 	var err error
 	if kept.print, err = fingerprint(hello, kept.asked); err != nil {

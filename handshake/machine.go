@@ -43,6 +43,8 @@ type Machine struct {
 	sentCCS bool
 	aligned wire.Aligned // of the message that is being received
 	events  []Event      // that the present call will return
+	flight  []byte       // messages of ours that follow events
+	space   [8]Event     // of events: the most that one message of the RFC's causes
 }
 
 // A Summary is what a handshake has settled so far; after Done, all of it.
@@ -101,7 +103,8 @@ func newMachine(role Role, cfg *Config, start state) (*Machine, error) {
 	return &Machine{role: role, cfg: cfg, state: start, transcript: transcript.New()}, nil
 }
 
-// Start begins the handshake: a client's ClientHello; nothing on a server.
+// Start begins the handshake: a client's ClientHello; nothing on a server. The events are
+// to be carried out before the next call.
 func (m *Machine) Start() ([]Event, error) {
 	if m.err != nil {
 		return nil, m.err
@@ -113,7 +116,8 @@ func (m *Machine) Start() ([]Event, error) {
 	return m.step(m.sendClientHello(start))
 }
 
-// Receive takes the peer's next message. An error is final: it carries the alert
+// Receive takes the peer's next message. The events are to be carried out before the next
+// call. An error is final: it carries the alert
 // to send, and all secrets are wiped by then. aligned is asked, at messages after
 // which keys change, whether the message ended together with its record.
 func (m *Machine) Receive(msg wire.Message, aligned func() (wire.Aligned, bool)) ([]Event, error) {
@@ -185,7 +189,7 @@ func (m *Machine) Wipe() {
 		m.err = alert.New(alert.InternalError, "the handshake was abandoned")
 	}
 	Discard(m.events) // of a call that a callback has ended by a panic
-	m.events = nil
+	m.events, m.flight = nil, nil
 	m.wipe()
 	if !m.Done() {
 		m.state = endState{}
@@ -194,6 +198,7 @@ func (m *Machine) Wipe() {
 
 // step ends a call: it gives out the events, or wipes everything.
 func (m *Machine) step(next state, err error) ([]Event, error) {
+	m.endFlight()
 	events := m.events
 	m.events, m.aligned = nil, wire.Aligned{}
 	if err != nil {
@@ -230,8 +235,9 @@ func Discard(events []Event) {
 
 // emit adds events to those that the present call returns.
 func (m *Machine) emit(events ...Event) {
+	m.endFlight()
 	if m.events == nil {
-		m.events = make([]Event, 0, 8) // the most that one message of the RFC's causes
+		m.events = m.space[:0]
 	}
 	m.events = append(m.events, events...)
 }
@@ -239,13 +245,21 @@ func (m *Machine) emit(events ...Event) {
 // send adds a message of ours to the transcript and to the flight.
 func (m *Machine) send(msg []byte) {
 	m.transcript.Add(msg)
-	if n := len(m.events); n > 0 {
-		if last, ok := m.events[n-1].(Send); ok {
-			m.events[n-1] = Send{append(last.Messages, msg...)}
-			return
-		}
+	if m.flight == nil {
+		m.flight = make([]byte, 0, max(len(msg), flightLen))
 	}
-	m.emit(Send{msg})
+	m.flight = append(m.flight, msg...)
+}
+
+// flightLen is the room for the messages of a flight that has raw keys.
+const flightLen = 512
+
+// endFlight makes an event of the messages that were sent.
+func (m *Machine) endFlight() {
+	if flight := m.flight; flight != nil {
+		m.flight = nil
+		m.emit(Send{flight})
+	}
 }
 
 // sendCCS sends the one dummy change_cipher_spec of this side.

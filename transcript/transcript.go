@@ -23,6 +23,7 @@ const messageHash = 254
 type Transcript struct {
 	hash     hash.Hash // nil until Select
 	buffered []byte
+	sum      [64]byte // the largest of a hash
 }
 
 // New returns an empty transcript.
@@ -67,9 +68,9 @@ func (t *Transcript) addHash(sum []byte) {
 	t.hash.Write(sum)
 }
 
-// Sum returns the hash of the messages so far, a fresh slice. It is called after
-// Select.
-func (t *Transcript) Sum() []byte { return t.hash.Sum(nil) }
+// Sum returns the hash of the messages so far, which it lends until it is called again. It
+// is called after Select.
+func (t *Transcript) Sum() []byte { return t.hash.Sum(t.sum[:0]) }
 
 // SumWith returns the hash of the messages so far and prefix, the beginning of a
 // message that has not been added: a ClientHello without its binders. It may be

@@ -136,11 +136,13 @@ func TestSumWith(t *testing.T) {
 			want("second prefix", tr.SumWith([]byte("hel"), newHash), sum(replaced, "retry", "hel"))
 			want("second prefix again", tr.SumWith([]byte("hel"), newHash), sum(replaced, "retry", "hel"))
 			tr.Add([]byte("hello2"))
-			first := tr.Sum()
-			want("second", first, sum(replaced, "retry", "hello2"))
+			second := tr.Sum()
+			want("second", second, sum(replaced, "retry", "hello2"))
 			tr.Add([]byte("server"))
+			prefixed := tr.SumWith([]byte("x"), newHash)
+			want("lent until the next call", second, sum(replaced, "retry", "hello2"))
 			want("all", tr.Sum(), sum(replaced, "retry", "hello2", "server"))
-			want("a slice of its own", first, sum(replaced, "retry", "hello2"))
+			want("a slice of its own", prefixed, sum(replaced, "retry", "hello2", "server", "x"))
 		})
 	}
 }

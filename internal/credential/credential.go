@@ -60,7 +60,7 @@ func (c *Credential) SchemeFor(peer []Scheme) (Scheme, bool) {
 	if c == nil || c.Signer == nil {
 		return 0, false
 	}
-	fit := schemesOf(c.Signer.Public())
+	fit := c.fit()
 	own := c.Schemes
 	if own == nil {
 		own = fit
@@ -73,18 +73,25 @@ func (c *Credential) SchemeFor(peer []Scheme) (Scheme, bool) {
 	return 0, false
 }
 
+// fit are the schemes in which the credential's key can sign.
+func (c *Credential) fit() []Scheme {
+	if _, ok := c.Signer.(ed25519.PrivateKey); ok {
+		return onlyEd25519 // whose public key would be a copy
+	}
+	return schemesOf(c.Signer.Public())
+}
+
 // Sign makes the signature of a CertificateVerify (RFC 9846, Section 4.5.2) over
 // content, which SignedContent makes. A nil rand is crypto/rand.
 func (c *Credential) Sign(rand io.Reader, s Scheme, content []byte) ([]byte, error) {
-	public := c.Signer.Public()
-	if !slices.Contains(schemesOf(public), s) {
+	if !slices.Contains(c.fit(), s) {
 		return nil, alert.New(alert.InternalError, "the signature scheme does not fit this side's key")
 	}
 	if rand == nil {
 		rand = cryptorand.Reader
 	}
 	var opts crypto.SignerOpts = s.hash()
-	if _, ok := public.(*rsa.PublicKey); ok {
+	if s.isPSS() {
 		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: s.hash()}
 	}
 	var signature []byte

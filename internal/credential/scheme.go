@@ -118,12 +118,20 @@ func (s Scheme) digest(content []byte) []byte {
 	return h.Sum(nil)
 }
 
+// isPSS reports whether a scheme is of RSASSA-PSS.
+func (s Scheme) isPSS() bool {
+	return s >= PSSRSAESHA256 && s <= PSSRSAESHA512 || s >= PSSPSSSHA256 && s <= PSSPSSSHA512
+}
+
+// onlyEd25519 is not to be changed.
+var onlyEd25519 = []Scheme{Ed25519}
+
 // schemesOf are the schemes of CertificateVerify in which a key can sign, the
 // most wanted first. RSA keys are taken for those with the rsaEncryption OID.
 func schemesOf(key crypto.PublicKey) []Scheme {
 	switch key := key.(type) {
 	case ed25519.PublicKey:
-		return []Scheme{Ed25519}
+		return onlyEd25519
 	case *ecdsa.PublicKey:
 		switch key.Curve {
 		case elliptic.P256():

@@ -19,6 +19,12 @@ func (b *builder) bytes() []byte {
 	return b.b
 }
 
+// reset forgets what was added.
+func (b *builder) reset() {
+	clear(b.b)
+	b.b, b.tooLong = b.b[:0], false
+}
+
 func (b *builder) AddUint8(n uint8)   { b.b = append(b.b, n) }
 func (b *builder) AddUint16(n uint16) { b.b = append(b.b, byte(n>>8), byte(n)) }
 func (b *builder) AddUint32(n uint32) {

@@ -49,3 +49,30 @@ func TestBuilder(t *testing.T) {
 		}
 	}
 }
+
+// TestMarshalReusesBuilders builds messages one after the other, which share memory while
+// they are built and not afterwards.
+func TestMarshalReusesBuilders(t *testing.T) {
+	build := func(content []byte) []byte {
+		return marshal(FinishedType, func(b *builder) { b.AddUint16LengthPrefixed(func(b *builder) { b.AddBytes(content) }) })
+	}
+	var messages [][]byte
+	for i := range 20 {
+		if build(make([]byte, 1<<16)) != nil {
+			t.Fatal("a message with a length that has no room")
+		}
+		messages = append(messages, build(bytes.Repeat([]byte{byte(i)}, 1000*i)))
+	}
+	for i, message := range messages {
+		n := 1000 * i
+		want := append([]byte{byte(FinishedType), byte((n + 2) >> 16), byte((n + 2) >> 8), byte(n + 2), byte(n >> 8), byte(n)}, bytes.Repeat([]byte{byte(i)}, n)...)
+		if !bytes.Equal(message, want) {
+			t.Errorf("the message with %d bytes has changed", n)
+		}
+	}
+	b := &builder{b: make([]byte, 0, 8), tooLong: true}
+	b.AddBytes([]byte("secret"))
+	if b.reset(); b.tooLong || len(b.b) != 0 || !bytes.Equal(b.b[:8], make([]byte, 8)) {
+		t.Errorf("left in a builder: %x, %v", b.b[:8], b.tooLong)
+	}
+}

@@ -163,29 +163,9 @@ func (m *ClientHello) order() []ExtensionType {
 	if m.Extensions != nil {
 		return m.Extensions
 	}
-	present := map[ExtensionType]bool{
-		ExtServerName:              m.ServerName != "" || m.ignoredServerName != "",
-		ExtSupportedVersions:       m.SupportedVersions != nil,
-		ExtSupportedGroups:         m.SupportedGroups != nil,
-		ExtKeyShare:                m.KeyShares != nil,
-		ExtSignatureAlgorithms:     m.SignatureAlgorithms != nil,
-		ExtSignatureAlgorithmsCert: m.SignatureAlgorithmsCert != nil,
-		ExtALPN:                    m.ALPN != nil,
-		ExtClientCertificateType:   m.ClientCertTypes != nil,
-		ExtServerCertificateType:   m.ServerCertTypes != nil,
-		ExtCertificateAuthorities:  m.CertificateAuthorities != nil,
-		ExtStatusRequest:           m.StatusRequest,
-		ExtSCT:                     m.SCT,
-		ExtCompressCertificate:     m.CompressCertificate != nil,
-		ExtRecordSizeLimit:         m.RecordSizeLimit != 0,
-		ExtTicketRequest:           m.TicketRequest != nil,
-		ExtPSKKeyExchangeModes:     m.PSKModes != nil,
-		ExtEarlyData:               m.EarlyData,
-		ExtCookie:                  m.Cookie != nil,
-	}
-	var order []ExtensionType
+	order := make([]ExtensionType, 0, len(clientHelloOrder)+len(m.Other)+1)
 	for _, t := range clientHelloOrder {
-		if present[t] {
+		if m.holds(t) {
 			order = append(order, t)
 		}
 	}
@@ -194,6 +174,49 @@ func (m *ClientHello) order() []ExtensionType {
 		order = append(order, ExtPreSharedKey)
 	}
 	return order
+}
+
+// holds reports whether there is something to write in an extension of clientHelloOrder.
+func (m *ClientHello) holds(t ExtensionType) bool {
+	switch t {
+	case ExtServerName:
+		return m.ServerName != "" || m.ignoredServerName != ""
+	case ExtSupportedVersions:
+		return m.SupportedVersions != nil
+	case ExtSupportedGroups:
+		return m.SupportedGroups != nil
+	case ExtKeyShare:
+		return m.KeyShares != nil
+	case ExtSignatureAlgorithms:
+		return m.SignatureAlgorithms != nil
+	case ExtSignatureAlgorithmsCert:
+		return m.SignatureAlgorithmsCert != nil
+	case ExtALPN:
+		return m.ALPN != nil
+	case ExtClientCertificateType:
+		return m.ClientCertTypes != nil
+	case ExtServerCertificateType:
+		return m.ServerCertTypes != nil
+	case ExtCertificateAuthorities:
+		return m.CertificateAuthorities != nil
+	case ExtStatusRequest:
+		return m.StatusRequest
+	case ExtSCT:
+		return m.SCT
+	case ExtCompressCertificate:
+		return m.CompressCertificate != nil
+	case ExtRecordSizeLimit:
+		return m.RecordSizeLimit != 0
+	case ExtTicketRequest:
+		return m.TicketRequest != nil
+	case ExtPSKKeyExchangeModes:
+		return m.PSKModes != nil
+	case ExtEarlyData:
+		return m.EarlyData
+	case ExtCookie:
+		return m.Cookie != nil
+	}
+	return false
 }
 
 // Marshal returns the whole message; nil where its lengths have no room for it.

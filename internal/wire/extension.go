@@ -88,7 +88,7 @@ func readExtensions(s *cryptobyte.String, t MessageType, parse func(ExtensionTyp
 
 // extensionTypes are the types in a vector of extensions, in their order.
 func extensionTypes(list cryptobyte.String) ([]ExtensionType, bool) {
-	order := []ExtensionType{}
+	order := make([]ExtensionType, 0, min(len(list)/4, 24))
 	for !list.Empty() {
 		var t uint16
 		var data cryptobyte.String
@@ -103,7 +103,8 @@ func extensionTypes(list cryptobyte.String) ([]ExtensionType, bool) {
 // repeats reports whether a type comes twice. A message has room for 16,000
 // extensions, so they are not compared each with each.
 func repeats(order []ExtensionType) bool {
-	sorted := slices.Clone(order)
+	var room [32]ExtensionType
+	sorted := append(room[:0], order...)
 	slices.Sort(sorted)
 	return len(slices.Compact(sorted)) != len(order)
 }

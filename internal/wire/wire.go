@@ -18,7 +18,9 @@
 package wire
 
 import (
+	"bytes"
 	"strconv"
+	"sync"
 
 	"golang.org/x/crypto/cryptobyte"
 
@@ -107,8 +109,18 @@ func body(raw []byte, t MessageType) (cryptobyte.String, error) {
 // can tell. What we send is ours to bound, but for what we echo: the cookie of a
 // HelloRetryRequest fits where it came from, and perhaps not beside our extensions.
 func marshal(t MessageType, f func(b *builder)) []byte {
-	b := &builder{b: make([]byte, 0, 512)}
+	b := builders.Get().(*builder)
 	b.AddUint8(uint8(t))
 	b.AddUint24LengthPrefixed(f)
-	return b.bytes()
+	message := bytes.Clone(b.bytes())
+	if cap(b.b) <= maxKept {
+		b.reset()
+		builders.Put(b)
+	}
+	return message
 }
+
+// builders are those that are not in use, and maxKept the most room that one of them has.
+var builders = sync.Pool{New: func() any { return &builder{b: make([]byte, 0, 2<<10)} }}
+
+const maxKept = 16 << 10
