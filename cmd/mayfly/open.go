@@ -131,6 +131,9 @@ func signedBy(s *message.Signature, named bool) string {
 	line := "signed by " + s.Pin.String()
 	if named {
 		line += fmt.Sprintf(" (%+q)", s.Certificate.Subject.String())
+		if !s.CertificateBound {
+			line += "; the signature does not cover the name: a recipient could have put in another certificate of the same key"
+		}
 	}
 	return line
 }

@@ -266,6 +266,19 @@ func TestSealWithX509(t *testing.T) {
 	m.want(exitUsage, "identity", "seal", "-r", m.receiver, "-i", m.key, "--cert", m.file("ecdsa.pem"), "--cert-key", m.file("ecdsa.key"), m.file("plain"))
 }
 
+// TestSignedBy shows which names are printed, and what is said of one that the signature does
+// not cover.
+func TestSignedBy(t *testing.T) {
+	cert := &x509.Certificate{Subject: pkix.Name{CommonName: "alice"}}
+	const note = "the signature does not cover the name"
+	for _, v := range []struct{ named, bound bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+		line := signedBy(&message.Signature{Certificate: cert, CertificateBound: v.bound}, v.named)
+		if strings.Contains(line, `("CN=alice")`) != v.named || strings.Contains(line, note) != (v.named && !v.bound) {
+			t.Errorf("named %v, covered %v: %s", v.named, v.bound, line)
+		}
+	}
+}
+
 // TestOutput has something in the output's place: a file, a link, a device, a
 // directory.
 func TestOutput(t *testing.T) {
