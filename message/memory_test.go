@@ -47,8 +47,7 @@ func TestMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestMemory$")
-	// A signal in the midst of work on a secret saves the registers: SECURITY.md.
-	cmd.Env = append(os.Environ(), "MAYFLY_TEST_MESSAGES="+dir, "GODEBUG=asyncpreemptoff=1")
+	cmd.Env = append(os.Environ(), "MAYFLY_TEST_MESSAGES="+dir)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

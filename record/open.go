@@ -144,7 +144,7 @@ func decrypt(keys *suite.Keys, nonce *[suite.NonceLen]byte, seq uint64, dst, rec
 	}
 	var plain []byte
 	var err error
-	volatile.DoRecord(func() { // AEADs keep the key on the stack while they work
+	volatile.DoPinned(func() { // AEADs keep the key on the stack while they work
 		keys.Nonce(nonce, seq)
 		plain, err = keys.AEAD.Open(dst[:0:len(dst)], nonce[:], record[HeaderLen:], record[:HeaderLen])
 	})

@@ -162,7 +162,7 @@ func (s *Sealer) fragment() int {
 }
 
 // seal appends the records of p. Each protected record is sealed under a pin of its own
-// (volatile.DoRecord), because the garbage collector waits for each. The padding policy is
+// (volatile.DoPinned), because the garbage collector waits for each. The padding policy is
 // the application's, which may block: it is asked between the records.
 func (s *Sealer) seal(dst []byte, t ContentType, p []byte) []byte {
 	for {
@@ -176,7 +176,7 @@ func (s *Sealer) seal(dst []byte, t ContentType, p []byte) []byte {
 			}
 			// All the room at once: a buffer that is left for a larger one holds ciphertext.
 			dst = slices.Grow(dst, HeaderLen+n+1+padding+tagLen)
-			volatile.DoRecord(func() { dst = s.sealRecord(dst, t, p[:n], padding) })
+			volatile.DoPinned(func() { dst = s.sealRecord(dst, t, p[:n], padding) })
 		}
 		if p = p[n:]; len(p) == 0 {
 			return dst

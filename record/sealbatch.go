@@ -52,7 +52,7 @@ func (b *SealBatch) Run(i int) {
 	const overhead = HeaderLen + 1 + tagLen
 	content := b.content[i*b.max : min((i+1)*b.max, len(b.content))]
 	slot := b.sealed[i*(b.max+overhead):][: 0 : len(content)+overhead]
-	volatile.DoRecord(func() {
+	volatile.DoPinned(func() {
 		encrypt(b.keys, &b.nonces[i], b.seq+uint64(i), slot, b.t, content, 0)
 	})
 }

@@ -40,7 +40,7 @@ func (c *chacha) xor(dst, src []byte, help Help, f func([]byte)) {
 		if help != nil && n > rangeLen && c.at%chachaBlock == 0 {
 			c.share(dst[:n], src[:n], help, f)
 		} else {
-			volatile.DoRecord(func() { c.stream.XORKeyStream(dst[:n], src[:n]) })
+			volatile.DoPinned(func() { c.stream.XORKeyStream(dst[:n], src[:n]) })
 			f(dst[:n])
 		}
 		c.at += uint64(n)
@@ -65,7 +65,7 @@ func (c *chacha) share(dst, src []byte, help Help, f func([]byte)) {
 			return false
 		}
 		from, to := bounds(i)
-		volatile.DoRecord(func() {
+		volatile.DoPinned(func() {
 			c.copies[i] = *c.stream
 			c.copies[i].SetCounter(block + uint32(from/chachaBlock))
 			c.copies[i].XORKeyStream(dst[from:to], src[from:to])
@@ -92,7 +92,7 @@ func (c *chacha) share(dst, src []byte, help Help, f func([]byte)) {
 		from, to := bounds(i)
 		f(dst[from:to])
 	}
-	volatile.DoRecord(func() { *c.stream = c.copies[n-1] }) // it is where the last range ends
+	volatile.DoPinned(func() { *c.stream = c.copies[n-1] }) // it is where the last range ends
 }
 
 func (c *chacha) wipe() {

@@ -147,13 +147,13 @@ func (c *Cipher) Add(part []byte) error {
 	if err := c.count(part); err != nil {
 		return err
 	}
-	volatile.DoRecord(func() { c.mac.add(part) })
+	volatile.DoPinned(func() { c.mac.add(part) })
 	return nil
 }
 
 // Tag returns the tag, once all of the ciphertext was added. It is called once.
 func (c *Cipher) Tag() (tag [TagLen]byte) {
-	volatile.DoRecord(func() { tag = c.mac.tag() })
+	volatile.DoPinned(func() { tag = c.mac.tag() })
 	return tag
 }
 
@@ -201,7 +201,7 @@ func newChaCha(key, nonce, aad []byte) (*Cipher, error) {
 // ctr is AES in counter mode.
 type ctr struct{ cipher.Stream }
 
-func (c ctr) decrypt(b []byte, _ Help) { volatile.DoRecord(func() { c.XORKeyStream(b, b) }) }
+func (c ctr) decrypt(b []byte, _ Help) { volatile.DoPinned(func() { c.XORKeyStream(b, b) }) }
 
 // wipe wipes the stream, or the one in a wrapper that crypto/cipher puts around its own.
 func (c ctr) wipe() {

@@ -119,7 +119,7 @@ func curve(g Group) ecdh.Curve {
 // doOn is how to work on a group: X25519 takes little of the stack.
 func doOn(g Group) func(func()) {
 	if g == X25519 {
-		return volatile.DoShallow
+		return volatile.DoPinned
 	}
 	return volatile.Do
 }

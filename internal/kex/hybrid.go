@@ -82,7 +82,7 @@ func (i implementation) respondHybrid(random io.Reader, clientShare []byte) ([]b
 
 // join sets secret to z followed by x.
 func join(secret, z, x []byte) {
-	volatile.DoShallow(func() { copy(secret[copy(secret, z):], x) })
+	volatile.DoPinned(func() { copy(secret[copy(secret, z):], x) })
 }
 
 func errLength() error { return errors.New("wrong length") }

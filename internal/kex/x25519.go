@@ -21,7 +21,7 @@ type x25519Key struct {
 
 func newX25519(scalar *volatile.Secret) (PrivateKey, error) {
 	k := &x25519Key{scalar: scalar}
-	volatile.DoShallow(func() { x25519.KeyGen(&k.public, (*x25519.Key)(scalar.Bytes())) })
+	volatile.DoPinned(func() { x25519.KeyGen(&k.public, (*x25519.Key)(scalar.Bytes())) })
 	return k, nil
 }
 
@@ -55,7 +55,7 @@ func (k *x25519Key) Agree(peerShare []byte) (*volatile.Secret, error) {
 	}
 	secret := volatile.New(x25519.Size)
 	ok := false
-	volatile.DoShallow(func() {
+	volatile.DoPinned(func() {
 		ok = x25519.Shared((*x25519.Key)(secret.Bytes()), (*x25519.Key)(k.scalar.Bytes()), (*x25519.Key)(peerShare))
 	})
 	if !ok {

@@ -7,9 +7,3 @@
 package memscan_test
 
 const build = "plain"
-
-// erasesRegisters says whether nothing stays of registers that the runtime saved
-// when it interrupted a goroutine. In the plain build those of records may stay in
-// its own memory (the thread's signal stack, the state of the preempted goroutine)
-// until the next time. So that is measured by itself.
-const erasesRegisters = false

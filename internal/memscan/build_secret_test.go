@@ -7,7 +7,3 @@
 package memscan_test
 
 const build = "runtimesecret"
-
-// erasesRegisters says whether nothing stays of registers that the runtime saved
-// when it interrupted a goroutine.
-const erasesRegisters = true

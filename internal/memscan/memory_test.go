@@ -24,23 +24,13 @@ import (
 // childEnv makes the test binary the child whose memory TestMemory searches.
 const childEnv = "MAYFLY_TEST_MEMSCAN"
 
-// Settings of GODEBUG: the runtime interrupts no goroutine; it overwrites what it frees.
-const (
-	undisturbed = "asyncpreemptoff=1"
-	clobbering  = "clobberfree=1"
-)
-
 // TestMemory runs connections in a child process, and searches its memory for
 // their secrets while they live, after their keys were changed, and at their end.
 func TestMemory(t *testing.T) {
 	if how, addr, ok := strings.Cut(os.Getenv(childEnv), " "); ok {
 		runChild(t, how, addr)
 	}
-	settings := []string{undisturbed}
-	if erasesRegisters {
-		settings = nil
-	}
-	ours, theirs := measure(t, "mayfly", settings...), measure(t, "tls")
+	ours, theirs := measure(t, "mayfly"), measure(t, "tls")
 	t.Logf("%d connections; copies found: mayfly (%s) | crypto/tls\n%s", connections, build, table(ours, theirs))
 	for _, row := range rows {
 		c, them := ours[row.name], theirs[row.name]
@@ -60,64 +50,20 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// maxRegisters is how much the registers of an amd64 or arm64 processor hold that
-// the runtime saves.
-const maxRegisters = 1 << 10
-
-// inRecords are the secrets that sealing and opening a record has in registers, and
-// what a caller does with a plaintext. The plain build keeps no signals away then.
-var inRecords = []string{"early AEAD key", "early IV", "handshake AEAD key", "handshake IV", "AEAD key", "old AEAD key", "IV", "old IV", "early data", "plaintext"}
-
-// TestMemoryInterrupted is TestMemory where the runtime interrupts goroutines. It
-// leaves nothing of what secrets are derived from and agreed on; of what is in
-// records, what one connection or another had in registers when the signal came,
-// which may be many pieces of one message.
-func TestMemoryInterrupted(t *testing.T) {
-	if erasesRegisters {
-		t.Skip("TestMemory's child is interrupted")
-	}
-	for name, c := range measure(t, "mayfly") {
-		if c.open+c.changed+c.closed == 0 {
-			continue
-		}
-		found := fmt.Sprintf("%s: %d, %d and %d pieces are left\n%s", name, c.open, c.changed, c.closed, strings.Join(c.where, "\n"))
-		if !slices.Contains(inRecords, name) || c.longest > maxRegisters || len(c.links) > connections/10 {
-			t.Error(found)
-		} else {
-			t.Log(found)
-		}
-	}
-}
-
-// TestMemoryClobbered is TestMemory in a process whose runtime overwrites the objects
-// that it frees.
-func TestMemoryClobbered(t *testing.T) {
-	if erasesRegisters {
-		t.Skip("the runtime does so by itself")
-	}
-	for name, c := range measure(t, "mayfly", undisturbed, clobbering) {
-		if c.open+c.changed+c.closed > 0 || len(c.missed) > 0 {
-			t.Errorf("%s: %d, %d and %d pieces are left\n%s\n%s", name, c.open, c.changed, c.closed, strings.Join(c.where, "\n"), strings.Join(c.missed, "\n"))
-		}
-	}
-}
-
 // A count is what was found of one kind of secret.
 type count struct {
-	needed  int          // in connections that need it
-	missed  []string     // connections that need it, where none was found
-	open    int          // in open connections that do not, or no longer
-	changed int          // the same, after keys were changed
-	closed  int          // in closed connections
-	longest int          // piece that is not needed
-	links   map[int]bool // of which pieces were found that are not needed
+	needed  int      // in connections that need it
+	missed  []string // connections that need it, where none was found
+	open    int      // in open connections that do not, or no longer
+	changed int      // the same, after keys were changed
+	closed  int      // in closed connections
 	where   []string
 }
 
-// measure takes a child with settings of GODEBUG through the stages, and returns what
-// was found of each kind of secret.
-func measure(t *testing.T, how string, settings ...string) map[string]*count {
-	p := startChild(t, how, settings)
+// measure takes a child through the stages, and returns what was found of each kind of
+// secret.
+func measure(t *testing.T, how string) map[string]*count {
+	p := startChild(t, how)
 	at := func(s stop) func(*link) bool { return func(l *link) bool { return l.stop == s } }
 	running := func(l *link) bool { return l.now == open }
 
@@ -284,7 +230,7 @@ func (s *scan) run(column func(*count) *int) {
 	for i, x := range s.secrets {
 		c := s.counts[x.row()]
 		if c == nil {
-			c = &count{links: make(map[int]bool)}
+			c = new(count)
 			s.counts[x.row()] = c
 		}
 		if x.alive() && !found[i] {
@@ -302,8 +248,6 @@ func (s *scan) run(column func(*count) *int) {
 		if x.link.now == closed {
 			column = func(c *count) *int { return &c.closed }
 		}
-		c.longest = max(c.longest, f.Length)
-		c.links[x.link.id] = true
 		if *column(c)++; len(c.where) < 10 {
 			c.where = append(c.where, fmt.Sprintf("\t%d %+v: %s, %d bytes at %x (%s)", x.link.id, x.link.kind, f.Form, f.Length, f.Address, f.Where))
 		}

@@ -61,7 +61,7 @@ type link struct {
 	cache   *mayfly.SessionCache
 }
 
-func startChild(t *testing.T, how string, settings []string) *parent {
+func startChild(t *testing.T, how string) *parent {
 	t.Helper()
 	p := &parent{t: t, replay: mayfly.NewReplayGuard(0), links: make([]*link, connections)}
 	must := func(err error) {
@@ -76,8 +76,8 @@ func startChild(t *testing.T, how string, settings []string) *parent {
 	p.listener, err = net.Listen("tcp", "127.0.0.1:0")
 	must(err)
 	p.process = exec.Command(os.Args[0], "-test.run=^TestMemory$", "-test.timeout=5m")
-	settings = append(settings, "cryptocustomrand=1") // crypto/tls would not take Config.Rand otherwise
-	p.process.Env = append(os.Environ(), childEnv+"="+how+" "+p.listener.Addr().String(), "GODEBUG="+strings.Join(settings, ","))
+	// crypto/tls takes no Config.Rand otherwise.
+	p.process.Env = append(os.Environ(), childEnv+"="+how+" "+p.listener.Addr().String(), "GODEBUG=cryptocustomrand=1")
 	p.process.Stderr = os.Stderr
 	p.commands, err = p.process.StdinPipe()
 	must(err)

@@ -22,7 +22,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -41,13 +40,6 @@ var (
 	only   = flag.String("situation", "", "the one situation that TestSituations runs; all if empty")
 	loaded = flag.Bool("loaded", false, "TestSituations keeps every processor busy")
 )
-
-// leftBehind names the situations in which each build is known to leave pieces. There
-// the test reports what it finds; in every other situation a find fails the test.
-var leftBehind = map[string][]string{
-	"plain":         {"grown stack", "bulk", "rekey", "profile 100 Hz", "profile 500 Hz", "GC", "HTTP", "handshakes", "round trips", "handoff"},
-	"runtimesecret": {"grown stack", "bulk", "rekey", "profile 100 Hz", "profile 500 Hz", "GC", "HTTP", "handshakes", "round trips", "handoff"},
-}
 
 // An observed connection is one of the child's, as the parent sees it.
 type observed struct {
@@ -131,12 +123,7 @@ func TestSituations(t *testing.T) {
 			t.Errorf("%s: crypto/tls leaves nothing: the scan does not work", s.name)
 		}
 		if total.any > 0 {
-			report := fmt.Sprintf("%s: %d of %d runs leave something\n%s", s.name, total.any, *runs, strings.Join(where[:min(len(where), 40)], "\n"))
-			if slices.Contains(leftBehind[build], s.name) {
-				t.Log(report)
-			} else {
-				t.Error(report)
-			}
+			t.Errorf("%s: %d of %d runs leave something\n%s", s.name, total.any, *runs, strings.Join(where[:min(len(where), 40)], "\n"))
 		}
 	}
 	_ = w.Flush()

@@ -84,7 +84,7 @@ func (k *Key) Seal(random io.Reader, text []byte, purpose, service string) ([]by
 		return nil, ErrKey
 	}
 	defer keys.Wipe()
-	volatile.DoShallow(func() { out = keys.AEAD.Seal(out, keys.IV[:], text, bound(out, service)) })
+	volatile.DoPinned(func() { out = keys.AEAD.Seal(out, keys.IV[:], text, bound(out, service)) })
 	return out, nil
 }
 
@@ -104,7 +104,7 @@ func (k *Key) Open(sealed []byte, purpose, service string) (text *volatile.Secre
 	defer keys.Wipe()
 	text = volatile.New(len(body))
 	var opened []byte
-	volatile.DoShallow(func() { opened, err = keys.AEAD.Open(text.Bytes()[:0], keys.IV[:], body, bound(head, service)) })
+	volatile.DoPinned(func() { opened, err = keys.AEAD.Open(text.Bytes()[:0], keys.IV[:], body, bound(head, service)) })
 	if err != nil {
 		text.Wipe()
 		return nil, ErrOpen
@@ -124,7 +124,7 @@ func (k *Key) derive(salt []byte, purpose string) (keys *suite.Keys) {
 	}
 	key := schedule.Expand(k.secret.Bytes(), "mayfly "+purpose, salt, sealer().KeyLen)
 	defer key.Wipe()
-	volatile.DoShallow(func() { keys = sealer().NewKeys(key.Bytes(), make([]byte, suite.NonceLen)) })
+	volatile.DoPinned(func() { keys = sealer().NewKeys(key.Bytes(), make([]byte, suite.NonceLen)) })
 	return keys
 }
 

@@ -55,9 +55,7 @@ func TestNoResidue(t *testing.T) {
 // scanChild starts the child, and reads the secrets and then the child's memory.
 func scanChild(t *testing.T, g kex.Group, id suite.ID) {
 	child := exec.Command(os.Args[0], "-test.run=^TestNoResidue$")
-	// Without runtime/secret, a signal that comes in between leaves the registers on
-	// the thread's signal stack until the next one. So there are none here.
-	child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", childEnv, g, id), "GODEBUG=asyncpreemptoff=1")
+	child.Env = append(os.Environ(), fmt.Sprintf("%s=%d %d", childEnv, g, id))
 	stdin, err := child.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

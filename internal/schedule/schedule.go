@@ -192,10 +192,10 @@ func derive(s *suite.Suite, secret []byte, f func(k *kdf)) {
 	})
 }
 
-// run is derive without a key. f must not panic: it runs within volatile.DoShallow.
+// run is derive without a key. f must not panic: it runs within volatile.DoPinned.
 func run(s *suite.Suite, f func(k *kdf)) {
 	k := borrow(s)
-	volatile.DoShallow(func() { f(k) })
+	volatile.DoPinned(func() { f(k) })
 	k.giveBack()
 }
 

@@ -102,7 +102,7 @@ func Preferred() []ID {
 func (s *Suite) NewHash() hash.Hash { return s.newHash() }
 
 // NewKeys returns the AEAD for key, with its iv. It copies what it needs: the
-// caller wipes key and iv, and scrubs what this leaves behind (volatile.DoShallow). It
+// caller wipes key and iv, and scrubs what this leaves behind (volatile.DoPinned). It
 // panics if their lengths are wrong.
 func (s *Suite) NewKeys(key, iv []byte) *Keys {
 	if len(key) != s.KeyLen || len(iv) != NonceLen {

@@ -8,7 +8,7 @@ package volatile
 
 import "runtime"
 
-// The stack that f may use below Do and DoShallow with nothing of it left behind. The
+// The stack that f may use below Do and DoPinned with nothing of it left behind. The
 // deepest of what this module calls is the making of an ML-KEM-1024 key, at 19 KiB.
 // X25519, HMAC and records use up to 1.6 KiB. TestRoom measures both.
 const (
@@ -16,10 +16,10 @@ const (
 	roomShallow = 4<<10 + 512
 )
 
-// Do runs f, and scrubs the stack and the registers that it used. It does so if f
-// panics, too. Meanwhile the thread takes no signals on Linux: they would save
-// registers in memory that is the runtime's. So f should wait for nothing, and start
-// no process, to which that would pass on.
+// Do runs f, and scrubs the stack, the registers and the thread's signal stack, where a
+// signal saves registers. It does so if f panics, too. f may block. On Linux the runtime
+// does not preempt f meanwhile, so f should be short. f must not start a process, to which
+// the blocked signal would pass on.
 //
 // The runtime moves a stack that grows, or of which less than a quarter is in use, and
 // leaves the old one behind as it was. So f runs on a goroutine of its own, whose stack
@@ -32,9 +32,10 @@ func Do(f func()) {
 	go func() {
 		defer close(done)
 		growStack(nil)
-		var q quiet
-		q.begin()
-		defer q.end()
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		defer blockPreemption()()
+		defer scrubSignalStack()
 		p = runBelow(nil, f)
 		returned = true
 	}()
@@ -47,36 +48,25 @@ func Do(f func()) {
 	}
 }
 
-// DoShallow is Do for HMAC, X25519 and the keys of AEADs. f runs on the caller's
-// goroutine, which is pinned: its stack does not move, and the runtime does not save its
-// registers. f must not block and must not panic: both end the process. It must be short,
-// for the garbage collector waits for it.
+// DoPinned is Do for HMAC, X25519, the keys of AEADs, and records. f runs on the caller's
+// goroutine, which is pinned: its stack does not move, the runtime does not preempt it,
+// and it keeps its thread. f must not block and must not panic: both end the process. It
+// must be short, for the garbage collector waits for it: one record, not many.
 //
 //go:noinline
-func DoShallow(f func()) {
-	var q quiet
-	q.begin()
-	defer q.end()
-	DoRecord(f)
-}
-
-// DoRecord is DoShallow for one record, and takes signals: keeping them away would cost
-// small records too much. A signal that comes while f runs saves the registers on the
-// thread's signal stack, where the next signal overwrites them.
-//
-//go:noinline
-func DoRecord(f func()) {
+func DoPinned(f func()) {
 	procPin()
 	defer procUnpin() // for runtime.Goexit, too
 	growShallow(nil)
 	f()
 	scrubShallow()
+	scrubSignalStack()
 }
 
 // Move copies src to dst, which must not overlap, and wipes what it has copied, and the
 // registers through which that went.
 func Move(dst, src []byte) (n int) {
-	DoRecord(func() {
+	DoPinned(func() {
 		n = copy(dst, src)
 		Wipe(src[:n])
 	})

@@ -2,8 +2,6 @@
 // Use of this source code is governed by a BSD-style
 // license that can be found in the LICENSE file.
 
-//go:build !goexperiment.runtimesecret || !linux || !(amd64 || arm64)
-
 package volatile
 
 import _ "unsafe" // for go:linkname

@@ -25,7 +25,7 @@ func TestStackStays(t *testing.T) {
 	if moved == 0 {
 		t.Error("the stack stays without Do: the test does not work")
 	}
-	for name, do := range map[string]func(func()){"Do": Do, "DoShallow": DoShallow, "DoRecord": DoRecord} {
+	for name, do := range map[string]func(func()){"Do": Do, "DoPinned": DoPinned} {
 		if moved := movesOf(do); moved > 0 {
 			t.Errorf("%s: the stack has moved %d times of 10", name, moved)
 		}

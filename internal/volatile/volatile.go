@@ -6,17 +6,17 @@
 // and wipes it. A secret has one owner, who wipes it when it is replaced or no
 // longer needed.
 //
-// Built with GOEXPERIMENT=runtimesecret, on Linux on amd64 or arm64, Do is
-// runtime/secret.Do, which erases what a function leaves on the stack, in registers
-// and on the heap. Built without, Do scrubs the stack and the registers, and the owner of
-// each object on the heap that holds a secret wipes it. The runtime does not move the
-// stack meanwhile: Do runs the function on a goroutine of its own, and DoShallow and
-// DoRecord pin the caller's. On Linux, Do and DoShallow keep signals away.
+// Do and DoPinned run a function on secrets. While it runs, the runtime neither moves the
+// goroutine's stack nor saves the registers in memory of its own. Afterwards Do and
+// DoPinned scrub the stack, the registers, and on Linux the thread's signal stack, where
+// the kernel saves registers for a signal handler. Built with GOEXPERIMENT=runtimesecret,
+// on Linux on amd64 or arm64, runtime/secret.Do scrubs the stack, the registers and the
+// heap. Built without, the owner of each object on the heap that holds a secret wipes it.
 //
-// Three things remain out of reach in that build: in FIPS 140-3 mode, the 32-byte message
-// within ML-KEM decapsulation, until its memory is used again; what crypto/hpke derives; and the
-// registers that a signal saved during DoRecord, or on other systems, until the thread's
-// next signal.
+// Beyond reach in the build without are what crypto/hpke derives, and in FIPS 140-3 mode
+// the 32-byte message within ML-KEM decapsulation, both until their memory is used again.
+// On systems other than Linux, registers that a signal saved stay until the thread's next
+// signal.
 //
 // It must not know what the secrets are for.
 package volatile
@@ -76,10 +76,10 @@ func Take(b []byte) *Secret {
 }
 
 // CopyOf returns a Secret with the same bytes as b, which stays the caller's. What
-// copies goes through registers: it is done within DoShallow.
+// copies goes through registers: it is done within DoPinned.
 func CopyOf(b []byte) *Secret {
 	s := New(len(b))
-	DoShallow(func() { copy(s.Bytes(), b) })
+	DoPinned(func() { copy(s.Bytes(), b) })
 	return s
 }
 

@@ -113,7 +113,7 @@ func TestMove(t *testing.T) {
 
 func TestDo(t *testing.T) {
 	t.Parallel()
-	for name, do := range map[string]func(func()){"Do": volatile.Do, "DoShallow": volatile.DoShallow} {
+	for name, do := range map[string]func(func()){"Do": volatile.Do, "DoPinned": volatile.DoPinned} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sum := 0
@@ -149,7 +149,7 @@ func TestDoPanics(t *testing.T) {
 // A goroutine that ends within Do must not hang or go on.
 func TestDoGoexit(t *testing.T) {
 	t.Parallel()
-	for name, do := range map[string]func(func()){"Do": volatile.Do, "DoShallow": volatile.DoShallow} {
+	for name, do := range map[string]func(func()){"Do": volatile.Do, "DoPinned": volatile.DoPinned} {
 		done := make(chan bool)
 		wentOn := false
 		go func() {
@@ -292,8 +292,8 @@ func BenchmarkDo(b *testing.B) {
 	}
 }
 
-func BenchmarkDoShallow(b *testing.B) {
+func BenchmarkDoPinned(b *testing.B) {
 	for b.Loop() {
-		volatile.DoShallow(func() {})
+		volatile.DoPinned(func() {})
 	}
 }

@@ -6,9 +6,6 @@
 
 package volatile
 
-// quiet is a time in which the thread takes no signals: on Linux alone.
-type quiet struct{}
-
-func (*quiet) begin() {}
-
-func (*quiet) end() {}
+// blockPreemption does nothing: only Linux has a system call for it that Go programs may
+// make.
+func blockPreemption() (restore func()) { return func() {} }
