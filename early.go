@@ -134,8 +134,7 @@ func (c *Conn) readEarly(ctx context.Context, p []byte) (n int, err error) {
 func (in *readHalf) takeEarly(p []byte) int {
 	in.earlyMu.Lock()
 	defer in.earlyMu.Unlock()
-	n := copy(p, in.early)
-	volatile.Wipe(in.early[:n])
+	n := volatile.Move(p, in.early)
 	in.early = in.early[n:]
 	return n
 }
@@ -195,10 +194,7 @@ func (c *Conn) receiveEarly(content []byte) error {
 	c.early.left -= len(content)
 	c.in.earlyMu.Lock()
 	defer c.in.earlyMu.Unlock()
-	before := c.in.early
-	if c.in.early = append(before, content...); cap(c.in.early) != cap(before) {
-		volatile.Wipe(before)
-	}
+	c.in.early = volatile.Append(c.in.early, content)
 	return nil
 }
 

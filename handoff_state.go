@@ -152,11 +152,11 @@ func (c *Conn) restoreIn(s *handover.In, used *suite.Suite) error {
 	in.counts.records.Store(s.CountRecords)
 	in.counts.bytes.Store(s.CountBytes)
 	in.counts.keys.Store(s.Generation)
-	in.early = bytes.Clone(s.Early.Bytes())
+	in.early = volatile.Append(nil, s.Early.Bytes())
 	in.oddities = oddities{empty: int(s.Oddities[0]), warnings: int(s.Oddities[1]), keyUpdates: int(s.Oddities[2]), tickets: int(s.Oddities[3]), ccs: int(s.Oddities[4])}
 	if s.Plain.Len()+len(s.Ahead) > 0 {
 		in.hold(s.Plain.Len() + len(s.Ahead))
-		n := copy(*in.buf, s.Plain.Bytes())
+		n := len(volatile.Append((*in.buf)[:0], s.Plain.Bytes()))
 		in.plain = (*in.buf)[:n:n]
 		in.r, in.w = n, n+copy((*in.buf)[n:], s.Ahead)
 	}

@@ -174,8 +174,7 @@ func newPlainKey(identity string, key []byte, server bool) (*PresharedKey, error
 	if err := checkKey(identity, key); err != nil {
 		return nil, err
 	}
-	secret := volatile.New(len(key))
-	copy(secret.Bytes(), key)
+	secret := volatile.CopyOf(key)
 	k := &presharedKey{identity: identity, mark: markOf(key), forms: []keyForm{
 		{server, schedule.ExternalBinder, withSHA256, []byte(identity), secret},
 	}}

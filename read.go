@@ -167,8 +167,12 @@ func (c *Conn) openParallel(p []byte) (n int, err error) {
 		if err != nil {
 			return n, err
 		}
-		// Padding may have left a gap before this content.
-		n += copy(p[n:], in.plain)
+		if content := in.plain; len(content) > 0 {
+			if &p[n] != &content[0] { // padding has left a gap, and both may overlap
+				volatile.DoPinned(func() { copy(p[n:], content) })
+			}
+			n += len(content)
+		}
 		in.plain = nil
 	}
 	return n, nil

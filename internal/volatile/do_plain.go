@@ -14,6 +14,11 @@ import "runtime"
 const (
 	room        = 24 << 10
 	roomShallow = 4<<10 + 512
+
+	// inUse is how much of its stack a goroutine of Do uses above that. The runtime halves
+	// the stack of a goroutine that uses less than a quarter of it. A goroutine begins with
+	// the stack that others use on average, so Do holds where that is less than 256 KiB.
+	inUse = 64 << 10
 )
 
 // Do runs f, and scrubs the stack, the registers and the thread's signal stack, where a
@@ -22,16 +27,14 @@ const (
 // the blocked signal would pass on.
 //
 // The runtime moves a stack that grows, or of which less than a quarter is in use, and
-// leaves the old one behind as it was. So f runs on a goroutine of its own, whose stack
-// is grown before f runs, and below a frame that keeps more than a quarter in use: what
-// the caller's stack was before does not matter.
+// leaves the old one behind as it was. So f runs on a goroutine of its own, below a frame
+// that keeps a quarter in use, and the stack is grown below that frame before f runs.
 func Do(f func()) {
 	var p any
 	returned := false
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		growStack(nil)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		defer blockPreemption()()
@@ -91,15 +94,16 @@ func growShallow(never *[2 * roomShallow]byte) {
 	}
 }
 
-// runBelow runs f below a frame as large as f's room, and scrubs the room that f had. It
-// returns what f panicked with.
+// runBelow runs f below a frame of inUse bytes, and scrubs the room that f had. It returns
+// what f panicked with.
 //
 //go:noinline
-func runBelow(never *[room]byte, f func()) any {
+func runBelow(never *[inUse]byte, f func()) any {
 	if never != nil {
 		frame := *never
 		Wipe(frame[:])
 	}
+	growStack(nil)
 	p := try(f)
 	scrub()
 	return p

@@ -83,3 +83,31 @@ func spin(b *byte) {
 		*b++
 	}
 }
+
+// TestStackHasItsRoomFromTheStart has the garbage collector run while Do begins, and the
+// function use all of the stack that it may.
+func TestStackHasItsRoomFromTheStart(t *testing.T) {
+	var stop atomic.Bool
+	stopped := make(chan bool)
+	go func() {
+		defer close(stopped)
+		for !stop.Load() {
+			runtime.GC()
+		}
+	}()
+	for range 20_000 {
+		Do(func() {
+			var here byte
+			before := uintptr(unsafe.Pointer(&here))
+			deep(room>>10 - 6) // a frame of deep is larger than 1 KiB
+			if spin(&here); uintptr(unsafe.Pointer(&here)) != before {
+				t.Error("the stack has moved")
+			}
+		})
+		if t.Failed() {
+			break
+		}
+	}
+	stop.Store(true)
+	<-stopped
+}

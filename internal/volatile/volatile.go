@@ -83,6 +83,18 @@ func CopyOf(b []byte) *Secret {
 	return s
 }
 
+// Append appends src to dst, and wipes where dst was if it moves. It leaves nothing in
+// registers.
+func Append(dst, src []byte) []byte {
+	DoPinned(func() {
+		before := dst
+		if dst = append(dst, src...); cap(dst) != cap(before) {
+			Wipe(before[:cap(before)])
+		}
+	})
+	return dst
+}
+
 // Bytes lends the secret's bytes, which must not be kept. It is nil after Wipe.
 func (s *Secret) Bytes() []byte {
 	if s == nil || s.memory == nil {
