@@ -61,7 +61,7 @@ func VerifyChain(p *Peer, o VerifyOptions) ([][]*x509.Certificate, error) {
 	if err != nil {
 		return nil, refuse(p, err)
 	}
-	if chains = policy.Chains(chains); len(chains) == 0 {
+	if chains = policy.Chains(chains, p.Key); len(chains) == 0 {
 		return nil, alert.New(alert.BadCertificate, "the peer's chain has a key that FIPS 140-3 does not approve")
 	}
 	return chains, nil

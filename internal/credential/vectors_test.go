@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -201,6 +202,21 @@ func TestPSSKeys(t *testing.T) {
 		if _, err := VerifyChain(p, options); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestPSSKeysInFIPSMode runs TestPSSKeys in a process with GODEBUG=fips140=on: RSASSA-PSS is
+// approved, though crypto/x509 does not parse such a key.
+func TestPSSKeysInFIPSMode(t *testing.T) {
+	t.Parallel()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestPSSKeys$", "-test.timeout=1m")
+	child.Env = append(os.Environ(), "GODEBUG=fips140=on")
+	out, err := child.CombinedOutput()
+	if err != nil && (bytes.Contains(out, []byte("FIPS 140-3 mode is")) || bytes.Contains(out, []byte("fips140: "))) {
+		t.Skipf("FIPS 140-3 mode is not available: %.200s", out)
+	}
+	if err != nil {
+		t.Errorf("%v\n%.2000s", err, out)
 	}
 }
 

@@ -137,18 +137,22 @@ func approvedKey(key crypto.PublicKey) bool {
 	return false
 }
 
-// Chains returns the chains of which every certificate has a key that may be used.
-func Chains(chains [][]*x509.Certificate) [][]*x509.Certificate {
+// Chains returns the chains of which every certificate has a key that may be used. leaf is
+// the key of their first one: crypto/x509 does not parse all kinds.
+func Chains(chains [][]*x509.Certificate, leaf crypto.PublicKey) [][]*x509.Certificate {
 	if !Restricted() {
 		return chains
 	}
-	return approvedChains(chains)
+	return approvedChains(chains, leaf)
 }
 
-func approvedChains(chains [][]*x509.Certificate) (kept [][]*x509.Certificate) {
+func approvedChains(chains [][]*x509.Certificate, leaf crypto.PublicKey) (kept [][]*x509.Certificate) {
+	if !approvedKey(leaf) {
+		return nil
+	}
 	weak := func(c *x509.Certificate) bool { return !approvedKey(c.PublicKey) }
 	for _, chain := range chains {
-		if len(chain) > 0 && !slices.ContainsFunc(chain, weak) {
+		if len(chain) > 0 && !slices.ContainsFunc(chain[1:], weak) {
 			kept = append(kept, chain)
 		}
 	}

@@ -59,9 +59,12 @@ func TestApprovedKeys(t *testing.T) {
 		if approvedKey(k) != want {
 			t.Errorf("key %d: %v", i, !want)
 		}
-		chains := [][]*x509.Certificate{{cert(good[0]), cert(k)}, {cert(k), cert(good[0])}, {}, {cert(bad[0])}}
-		if got := approvedChains(chains); want && (len(got) != 2 || got[0][1] != chains[0][1]) || !want && len(got) > 0 {
-			t.Errorf("key %d: %d chains", i, len(got))
+		chains := [][]*x509.Certificate{{cert(nil), cert(k)}, {cert(nil), cert(k), cert(good[0])}, {}, {cert(nil), cert(bad[0])}}
+		if got := approvedChains(chains, good[0]); want && (len(got) != 2 || got[0][1] != chains[0][1]) || !want && len(got) > 0 {
+			t.Errorf("key %d of an authority: %d chains", i, len(got))
+		}
+		if got := approvedChains([][]*x509.Certificate{{cert(nil), cert(good[0])}}, k); (len(got) == 1) != want {
+			t.Errorf("key %d of a leaf: %d chains", i, len(got))
 		}
 	}
 }
