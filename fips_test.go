@@ -298,6 +298,16 @@ func TestFIPSMode(t *testing.T) {
 	t.Run("handoff", fipsHandoff)
 }
 
+// TestOthersInFIPSMode runs an example and tests of early data, moved connections and converted
+// configs in fips140=on: none of them asks for algorithms that are not approved.
+func TestOthersInFIPSMode(t *testing.T) {
+	t.Parallel()
+	const others = "ExampleDialer_DialEarly|TestEarlyData|TestEarlyDataOnce|TestEarlyDataFreshness|TestHandoffOfFullBuffer|TestFromTLSAcceptsWhatCryptoTLSAccepts"
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^("+others+")$", "-test.timeout=3m")
+	child.Env = append(os.Environ(), "GODEBUG=fips140=on")
+	skipWithoutFIPS(t, child)
+}
+
 func fipsApproved(t *testing.T, state tls.ConnectionState) {
 	t.Helper()
 	if !slices.Contains(fipsSuites, state.CipherSuite) || !slices.Contains(fipsGroups, state.CurveID) {
@@ -554,7 +564,7 @@ func fipsKeys(t *testing.T) {
 	fipsApproved(t, conn.ConnectionState())
 }
 
-// fipsSessions resumes sessions, with early data, and saves them to a file.
+// fipsSessions resumes sessions, of a cache and of a file.
 func fipsSessions(t *testing.T) {
 	id, err := mayfly.GenerateIdentity()
 	if err != nil {
