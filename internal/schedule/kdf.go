@@ -192,12 +192,12 @@ func (k *kdf) next(ikm []byte) stage {
 	return stage{k.suite, secret}
 }
 
-func (k *kdf) traffic(label string, th []byte) *Traffic {
-	return &Traffic{suite: k.suite, secret: k.deriveSecret(label, th)}
+func (k *kdf) traffic(label string, th []byte) Traffic {
+	return Traffic{suite: k.suite, secret: k.deriveSecret(label, th)}
 }
 
-func (k *kdf) exporter(label string, th []byte) *Exporter {
-	return &Exporter{suite: k.suite, secret: k.deriveSecret(label, th)}
+func (k *kdf) exporter(label string, th []byte) Exporter {
+	return Exporter{suite: k.suite, secret: k.deriveSecret(label, th)}
 }
 
 func (k *kdf) lend() hash.Hash {

@@ -14,6 +14,8 @@
 package schedule
 
 import (
+	"bytes"
+
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
@@ -51,14 +53,13 @@ type Main struct{ stage }
 // none.
 func NewEarly(s *suite.Suite, psk []byte) *Early {
 	e := &Early{stage{suite: s}, psk != nil}
-	run(s, func(k *kdf) {
-		if e.psk {
-			e.secret = k.extract(nil, psk)
-		} else {
-			e.secret = volatile.New(s.HashLen)
-			copy(e.secret.Bytes(), k.early)
-		}
-	})
+	if e.psk {
+		run(s, func(k *kdf) { e.secret = k.extract(nil, psk) })
+		return e
+	}
+	k := borrow(s)
+	e.secret = volatile.Take(bytes.Clone(k.early))
+	k.giveBack()
 	return e
 }
 
@@ -118,13 +119,16 @@ func (h *Handshake) Main() *Main {
 // All returns what ClientTraffic, ServerTraffic and Main do, in less time. It wipes
 // h.
 func (h *Handshake) All(th []byte) (client, server *Traffic, main *Main) {
-	main = new(Main)
+	all := new(struct {
+		client, server Traffic
+		main           Main
+	})
 	h.derive(func(k *kdf) {
-		client, server = k.traffic("c hs traffic", th), k.traffic("s hs traffic", th)
-		main.stage = k.next(nil)
+		all.client, all.server = k.traffic("c hs traffic", th), k.traffic("s hs traffic", th)
+		all.main.stage = k.next(nil)
 	})
 	h.Wipe()
-	return client, server, main
+	return &all.client, &all.server, &all.main
 }
 
 // Wipe destroys the secret. It may be called again, and on nil.
@@ -146,11 +150,15 @@ func (m *Main) Exporter(th []byte) *Exporter { return m.exporter("exp master", t
 // Application returns what ClientTraffic, ServerTraffic and Exporter do, in less
 // time.
 func (m *Main) Application(th []byte) (client, server *Traffic, exporter *Exporter) {
-	m.derive(func(k *kdf) {
-		client, server = k.traffic("c ap traffic", th), k.traffic("s ap traffic", th)
-		exporter = k.exporter("exp master", th)
+	all := new(struct {
+		client, server Traffic
+		exporter       Exporter
 	})
-	return client, server, exporter
+	m.derive(func(k *kdf) {
+		all.client, all.server = k.traffic("c ap traffic", th), k.traffic("s ap traffic", th)
+		all.exporter = k.exporter("exp master", th)
+	})
+	return &all.client, &all.server, &all.exporter
 }
 
 // Resumption returns resumption_secret.
@@ -170,13 +178,15 @@ func (m *Main) Wipe() {
 // derive runs f with a kdf whose key is the stage's secret.
 func (s *stage) derive(f func(k *kdf)) { derive(s.suite, mustHave(s.secret), f) }
 
-func (s *stage) traffic(label string, th []byte) (t *Traffic) {
-	s.derive(func(k *kdf) { t = k.traffic(label, th) })
+func (s *stage) traffic(label string, th []byte) *Traffic {
+	t := new(Traffic)
+	s.derive(func(k *kdf) { *t = k.traffic(label, th) })
 	return t
 }
 
-func (s *stage) exporter(label string, th []byte) (x *Exporter) {
-	s.derive(func(k *kdf) { x = k.exporter(label, th) })
+func (s *stage) exporter(label string, th []byte) *Exporter {
+	x := new(Exporter)
+	s.derive(func(k *kdf) { *x = k.exporter(label, th) })
 	return x
 }
 
