@@ -48,16 +48,19 @@ func TestRecorded(t *testing.T) {
 			t.Fatal(err)
 		}
 		var o message.OpenOptions
-		signer := ""
+		signer, bound := "", false
 		if strings.Contains(file, "signed") {
-			o.Accept = func(s *message.Signature) error { signer = s.Certificate.Subject.CommonName; return nil }
+			o.Accept = func(s *message.Signature) error {
+				signer, bound = s.Certificate.Subject.CommonName, s.CertificateBound
+				return nil
+			}
 		}
 		got, err := open(sealed, k, &o)
 		if want := "The content of a message that another program has sealed."; err != nil || string(got) != want {
 			t.Errorf("%s: %q, %v", file, got, err)
 		}
-		if (signer == "signer") != (o.Accept != nil) {
-			t.Errorf("%s: signed by %q", file, signer)
+		if (signer == "signer") != (o.Accept != nil) || bound != strings.Contains(file, "cades") {
+			t.Errorf("%s: signed by %q, and the certificate is bound: %v", file, signer, bound)
 		}
 		// Those of Bouncy Castle have authenticated attributes, which Seal makes none of.
 		// They are behind the content, where nothing is forgiven.
