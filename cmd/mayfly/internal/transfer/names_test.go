@@ -85,46 +85,13 @@ func TestPartsOfLongNames(t *testing.T) {
 	same(t, from, filepath.Join(to, "long"))
 }
 
-// What lies where a part of a file is to come is in nobody's way, however long the name.
-func TestPartsInTheWay(t *testing.T) {
-	t.Parallel()
-	from := filepath.Join(t.TempDir(), "odd")
-	names := []string{"short", strings.Repeat("n", maxName)}
-	for _, name := range names {
-		write(t, filepath.Join(from, name), content(1, 1000), 0o644)
-	}
-	for what, put := range map[string]func(name, part string) error{
-		"an empty part beside the beginning": func(name, part string) error {
-			return errors.Join(os.WriteFile(name, content(1, 500), 0o644), os.WriteFile(part, nil, 0o600))
-		},
-		"a part that nobody may write to": func(_, part string) error { return os.WriteFile(part, content(2, 2000), 0o400) },
-		"a link":                          func(name, part string) error { return os.Symlink("linked", part) },
-	} {
-		r, to := receiver(t)
-		if err := os.Mkdir(filepath.Join(to, "odd"), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range names {
-			if err := put(filepath.Join(to, "odd", name), partOf(filepath.Join(to, "odd", name))); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, _, err, err2 := carry(t, r, -1, from); err != nil || err2 != nil {
-			t.Errorf("%s: %v, %v", what, err, err2)
-			continue
-		}
-		same(t, from, filepath.Join(to, "odd"))
-	}
-}
-
-// Parts that a transfer has left are none of the next one's files.
-func TestPartsAreNotSent(t *testing.T) {
+// What an inbox keeps of its senders is none of the next transfer's files.
+func TestStateIsNotSent(t *testing.T) {
 	t.Parallel()
 	from := filepath.Join(t.TempDir(), "inbox")
 	write(t, filepath.Join(from, "file"), content(1, 10), 0o644)
-	write(t, filepath.Join(from, "other"+suffix), content(2, 10), 0o600)
-	write(t, filepath.Join(from, "folder"+suffix, "file"), content(3, 10), 0o600)
-	if err := Check(filepath.Join(from, "other"+suffix)); err == nil || !strings.Contains(err.Error(), "has not arrived whole") {
+	write(t, filepath.Join(from, stateFolder, "sender", arrivalsFile), content(2, 10), 0o600)
+	if err := Check(filepath.Join(from, stateFolder)); err == nil || !strings.Contains(err.Error(), "keeps of its senders") {
 		t.Error(err)
 	}
 	r, to := receiver(t)

@@ -5,9 +5,9 @@
 package transfer
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash"
@@ -17,37 +17,37 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"unicode/utf8"
+	"sync/atomic"
+	"time"
 )
 
-// suffix is that of files which are not yet whole. They lie beside what they become.
-const suffix = ".mayfly-part"
+const (
+	// maxName is how long a name may be on the systems that there are, in bytes.
+	maxName = 255
 
-// maxName is how long a name may be on the systems that there are, in bytes.
-const maxName = 255
+	// checkpoint is how many bytes of a file a receiver that is killed may lose.
+	checkpoint = 64 << 20
 
-// partOf is the name of a file while it is not whole: its own and the suffix. Where that
-// would be too long, a hash stands for the end of its own.
-func partOf(name string) string {
-	folder, base := filepath.Split(name)
-	if len(base)+len(suffix) > maxName {
-		sum := sha256.Sum256([]byte(base))
-		digits := hex.EncodeToString(sum[:8])
-		keep := maxName - len(suffix) - len(digits)
-		for keep > 0 && !utf8.RuneStart(base[keep]) {
-			keep--
-		}
-		base = base[:keep] + digits
-	}
-	return folder + base + suffix
-}
+	// tellWithin bounds how long a receiver tries to say why it gives up.
+	tellWithin = 5 * time.Second
+)
 
-// A Receiver receives into a folder, which nothing that a sender says leads out of.
+// A Receiver receives from one sender.
 type Receiver struct {
-	Root *os.Root
+	Inbox *Inbox
+
+	// Sender identifies who sends, in a form that another sender cannot take: the pin of
+	// its key. A sender can go on with, compare and replace only what it has sent itself;
+	// of other files it learns nothing. Empty: a sender without an identity, which can go
+	// on with nothing.
+	Sender string
 
 	// MaxBytes is how much one transfer may bring. Zero: there is no bound.
 	MaxBytes int64
+
+	// Idle is how long the sender may make no progress: 64 KiB, or a whole frame or file.
+	// The connection must have deadlines. Zero: there is no bound.
+	Idle time.Duration
 
 	// Progress and Begun are those of Sender.
 	Progress func(n int64)
@@ -55,89 +55,153 @@ type Receiver struct {
 }
 
 // Receive receives what one Send sends. A file takes its name, and the place of what
-// had it, when it is whole and its hash is right. After an error, which the sender is
-// told, what came stays, for the next Receive to go on from.
+// had it, when it is whole, its hash is right and the disk has it. After an error, which
+// the sender is told, what came stays, for the next Receive to go on from.
 func (r *Receiver) Receive(conn io.ReadWriter) (*Total, error) {
-	total, err := r.receive(conn)
+	paced := &pacedConn{conn: conn, idle: r.Idle}
+	t := &transfer{Receiver: r, conn: paced, in: bufio.NewReaderSize(paced, minProgress), total: new(Total), sums: newDigest(), folders: make(map[string]bool)}
+	err := t.receive()
+	if t.history != nil {
+		if err != nil {
+			err = errors.Join(err, t.flush())
+		}
+		r.Inbox.release(t)
+		err = errors.Join(err, r.Inbox.close(t.history))
+	}
 	if err != nil {
-		_ = writeFrame(conn, have{Error: strings.TrimPrefix(err.Error(), "transfer: ")})
+		if d, ok := conn.(deadliner); ok {
+			_ = d.SetWriteDeadline(time.Now().Add(tellWithin))
+		}
+		_ = writeFrame(conn, have{Error: strings.TrimPrefix(err.Error(), "transfer: "), Busy: errors.Is(err, ErrBusy)})
 		return nil, err
 	}
-	return total, nil
+	return t.total, nil
 }
 
-func (r *Receiver) receive(conn io.ReadWriter) (*Total, error) {
+// A transfer is one call of Receive.
+type transfer struct {
+	*Receiver
+	conn    *pacedConn
+	in      *bufio.Reader // from conn
+	history *history      // nil until the first batch
+	total   *Total
+	sums    *digest
+
+	pending      map[fileKey]*received // whole, and not yet durable
+	pendingBytes int64
+	folders      map[string]bool // those that are there
+	dirty        map[string]bool // folders in which a name is new
+	wanted       atomic.Bool     // another transfer waits for files of this one
+	buffer       []byte
+}
+
+// patience is how long a transfer waits for another one's files.
+func (t *transfer) patience() time.Duration {
+	if t.Idle > 0 {
+		return t.Idle
+	}
+	return time.Minute
+}
+
+// next reads a frame.
+func (t *transfer) next(v any) error {
+	err := readFrame(t.in, v)
+	t.conn.renew()
+	return err
+}
+
+func (t *transfer) receive() error {
 	var first hello
-	if err := readFrame(conn, &first); err != nil {
-		return nil, err
+	if err := t.next(&first); err != nil {
+		return err
 	}
 	if first.Files < 0 || first.Bytes < 0 {
-		return nil, errFrame
+		return errFrame
 	}
-	if err := r.fits(first.Bytes); err != nil {
-		return nil, err
+	if err := t.fits(first.Bytes); err != nil {
+		return err
 	}
-	if r.Begun != nil {
-		r.Begun(first.Files, first.Bytes)
+	if t.Begun != nil {
+		t.Begun(first.Files, first.Bytes)
 	}
-	total, sums := new(Total), newDigest()
 	for {
 		var b batch
-		if err := readFrame(conn, &b); err != nil {
-			return nil, err
+		if err := t.next(&b); err != nil {
+			return err
 		}
 		if len(b.Entries) == 0 {
-			return total, r.compare(conn, total, sums)
+			return t.compare()
 		}
-		if err := r.receiveBatch(conn, b.Entries, total, sums); err != nil {
-			return nil, err
+		if t.history == nil {
+			var err error
+			if t.history, err = t.Inbox.open(t.Sender); err != nil {
+				return err
+			}
 		}
+		if err := t.receiveBatch(b.Entries); err != nil {
+			return err
+		}
+		if err := t.flush(); err != nil {
+			return err
+		}
+		t.Inbox.release(t)
 	}
 }
 
-func (r *Receiver) fits(n int64) error {
-	if r.MaxBytes > 0 && n > r.MaxBytes {
-		return fmt.Errorf("transfer: it is more than the %d bytes that are taken", r.MaxBytes)
+func (t *transfer) fits(n int64) error {
+	if t.MaxBytes > 0 && n > t.MaxBytes {
+		return fmt.Errorf("transfer: it is more than the %d bytes that are taken", t.MaxBytes)
 	}
 	return nil
 }
 
-func (r *Receiver) receiveBatch(conn io.ReadWriter, entries []entry, total *Total, sums *digest) error {
+func (t *transfer) receiveBatch(entries []entry) error {
 	if len(entries) > maxBatch {
 		return errFrame
 	}
-	var answer have
-	there, seen := make([]found, 0, len(entries)), make(map[filePath]bool)
-	for _, e := range entries {
+	keys, seen := make([]fileKey, len(entries)), make(map[filePath]bool)
+	for i, e := range entries {
 		if err := e.check(); err != nil {
 			return err
+		}
+		if t.Inbox.reserved(e.Path) {
+			return fmt.Errorf("transfer: the name %.*q is not taken", maxName, string(e.Path))
 		}
 		if seen[e.Path] {
 			return errFrame // what is there of it would not be what it was
 		}
 		seen[e.Path] = true
-		total.Bytes += e.Size
-		if err := r.fits(total.Bytes); err != nil || total.Bytes < 0 {
+		keys[i] = keyOf(e.Path)
+		t.total.Bytes += e.Size
+		if err := t.fits(t.total.Bytes); err != nil || t.total.Bytes < 0 {
 			return errors.Join(err, errFrame)
 		}
-		f, err := r.prepare(e)
+	}
+	if err := t.Inbox.claim(t, keys); err != nil {
+		return err
+	}
+	var answer have
+	there := make([]found, 0, len(entries))
+	for i, e := range entries {
+		f, err := t.prepare(e, keys[i])
 		if err != nil {
 			return err
 		}
 		there, answer.Parts = append(there, f), append(answer.Parts, f.part)
 	}
-	if err := writeFrame(conn, answer); err != nil {
+	if err := writeFrame(t.conn, answer); err != nil {
 		return err
 	}
+	t.conn.renew()
 	for i, e := range entries {
 		if e.Dir {
 			continue
 		}
-		saved, err := r.receiveFile(conn, e, there[i], sums)
+		saved, err := t.receiveFile(e, there[i])
 		if err != nil {
 			return err
 		}
-		total.Saved += saved
+		t.total.Saved += saved
 	}
 	return nil
 }
@@ -146,9 +210,9 @@ func (r *Receiver) receiveBatch(conn io.ReadWriter, entries []entry, total *Tota
 func (e *entry) check() error {
 	p := string(e.Path)
 	switch {
-	case p == "" || len(p) > maxPath || p != path.Clean(p) || p == "." || !filepath.IsLocal(filepath.FromSlash(p)),
-		strings.Contains(p, "\x00"), filepath.Separator != '/' && strings.ContainsRune(p, filepath.Separator),
-		strings.HasSuffix(p, suffix):
+	case p == "" || len(p) > maxPath || strings.Count(p, "/") >= maxDepth,
+		p != path.Clean(p) || p == "." || !filepath.IsLocal(filepath.FromSlash(p)),
+		strings.Contains(p, "\x00"), filepath.Separator != '/' && strings.ContainsRune(p, filepath.Separator):
 		return fmt.Errorf("transfer: the name %.*q is not taken", maxName, p)
 	case e.Size < 0, e.Dir && e.Size != 0:
 		return errFrame
@@ -156,114 +220,207 @@ func (e *entry) check() error {
 	return nil
 }
 
-// found is what there is of a file.
+// found is what the sender has sent of a file before.
 type found struct {
 	part
-	hash  hash.Hash // of it, to go on with
+	key   fileKey
+	hash  hash.Hash // of the part, to go on with
 	whole bool      // it is the file itself, not the part of one
 }
 
 // prepare makes the folder of an entry, and says how much of a file is there already.
-func (r *Receiver) prepare(e entry) (found, error) {
+func (t *transfer) prepare(e entry, key fileKey) (found, error) {
 	name := filepath.FromSlash(string(e.Path))
-	if e.Dir {
-		return found{}, r.folder(name, fs.FileMode(e.Mode)&fs.ModePerm)
-	}
-	if err := r.Root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+	if err := t.makeFolder(filepath.Dir(name), 0o755, false); err != nil {
 		return found{}, err
 	}
-	f, err := r.look(partOf(name), e.Size)
-	if err != nil || f.Size > 0 {
-		return f, err
+	if e.Dir {
+		return found{}, t.makeFolder(name, fs.FileMode(e.Mode)&fs.ModePerm|0o700, true)
 	}
-	f, err = r.look(name, e.Size)
-	f.whole = true
-	return f, err
+	f := found{key: key}
+	info, err := t.Inbox.root.Lstat(name)
+	switch {
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return f, err
+	case err == nil && info.IsDir():
+		return f, fmt.Errorf("transfer: %q is a folder here", name)
+	}
+	if n, sum, ok := t.history.part(key, e.Size); ok {
+		f.part, f.hash = part{n, sum.Sum(nil)}, sum
+		return f, nil
+	}
+	if a, ok := t.history.whole(key, info); ok && a.size == e.Size {
+		f.part, f.whole = part{a.size, a.sum[:]}, true
+	}
+	return f, nil
 }
 
-// folder makes a folder that only those can look into who can do so at the sender. Its
-// owner can always write to it, as files are to come.
-func (r *Receiver) folder(name string, mode fs.FileMode) error {
-	mode |= 0o700
-	if err := r.Root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+// makeFolder makes a folder, and those that it is in. exact makes its permissions those of
+// the sender's, whatever umask says: only users who can look into it there can do so here.
+// Its owner can always write to it, as files are to come.
+func (t *transfer) makeFolder(name string, mode fs.FileMode, exact bool) error {
+	if name == "." || t.folders[name] {
+		return nil
+	}
+	parent := filepath.Dir(name)
+	if err := t.makeFolder(parent, 0o755, false); err != nil {
 		return err
 	}
-	if err := r.Root.Mkdir(name, mode); err == nil {
-		return r.Root.Chmod(name, mode) // whatever umask says
+	root := t.Inbox.root
+	switch err := root.Mkdir(name, mode); {
+	case err == nil:
+		t.changed(parent)
+		if exact {
+			if err := root.Chmod(name, mode); err != nil {
+				return err
+			}
+		}
+	case errors.Is(err, fs.ErrExist):
+		info, err := root.Stat(name)
+		if err == nil && !info.IsDir() {
+			err = fmt.Errorf("transfer: %q is no folder here", name)
+		}
+		if err != nil {
+			return err
+		}
+	default:
+		return err
 	}
-	return r.Root.MkdirAll(name, mode) // it is there, or what is there is none
+	if len(t.folders) >= maxFolders {
+		clear(t.folders)
+	}
+	t.folders[name] = true
+	return nil
 }
 
-// look hashes a file that is no longer than size.
-func (r *Receiver) look(name string, size int64) (found, error) {
-	info, err := r.Root.Lstat(name)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return found{}, nil
-	case err != nil:
-		return found{}, err
-	case info.IsDir():
-		return found{}, fmt.Errorf("transfer: %q is a folder here", name)
-	case !info.Mode().IsRegular() || info.Size() > size:
-		return found{}, nil
+// changed notes that a name in a folder is new.
+func (t *transfer) changed(folder string) {
+	if t.dirty == nil {
+		t.dirty = make(map[string]bool)
 	}
-	f, err := r.Root.Open(name)
-	if err != nil {
-		return found{}, nil // it is replaced
-	}
-	defer f.Close()
-	h := sha256.New()
-	n, err := io.CopyN(h, f, info.Size())
-	if err != nil {
-		return found{}, nil
-	}
-	return found{part: part{n, h.Sum(nil)}, hash: h}, nil
+	t.dirty[folder] = true
 }
 
 // receiveFile receives what is not there of a file.
-func (r *Receiver) receiveFile(conn io.Reader, e entry, there found, sums *digest) (saved int64, err error) {
-	var first start
-	if err := readFrame(conn, &first); err != nil {
-		return 0, err
-	}
-	if first.From != 0 && first.From != there.Size {
-		return 0, errFrame
-	}
-	name := filepath.FromSlash(string(e.Path))
-	r.tell(first.From)
-	if there.whole && first.From > 0 && first.From == e.Size {
-		return first.From, r.keep(conn, e, name, there, sums)
-	}
-	f, h, err := r.open(name, first.From, there)
+func (t *transfer) receiveFile(e entry, there found) (saved int64, err error) {
+	from, err := t.start(there)
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
-	if _, err := io.CopyN(io.MultiWriter(f, h, counter(r.tell)), conn, e.Size-first.From); err != nil {
-		return 0, cut(err)
+	t.tell(from)
+	if there.whole && from > 0 {
+		return from, t.keep(e, there)
+	}
+	sum, err := t.receiveContent(e, there, from)
+	if err != nil {
+		return 0, err
 	}
 	var last end
-	if err := readFrame(conn, &last); err != nil {
+	if err := t.next(&last); err != nil {
 		return 0, err
 	}
 	if last.Dropped {
-		return 0, errors.Join(f.Close(), r.Root.Remove(partOf(name)))
+		t.history.forget(there.key)
+		return 0, nil
 	}
-	if !bytes.Equal(h.Sum(nil), last.Sum) {
-		_ = r.Root.Remove(partOf(name))
-		return 0, fmt.Errorf("transfer: %q has not arrived as it was sent", name)
+	r := &received{entry: e, key: there.key}
+	sum.Sum(r.sum[:0])
+	if !bytes.Equal(r.sum[:], last.Sum) {
+		t.history.forget(there.key)
+		return 0, fmt.Errorf("transfer: %q has not arrived as it was sent", string(e.Path))
 	}
-	if err := errors.Join(f.Sync(), f.Close(), r.mark(partOf(name), e)); err != nil {
-		return 0, err
+	t.sums.add(e.Path, e.Size, last.Sum)
+	if t.pending == nil {
+		t.pending = make(map[fileKey]*received)
 	}
-	sums.add(e.Path, e.Size, last.Sum)
-	return first.From, r.Root.Rename(partOf(name), name)
+	t.pending[there.key] = r
+	t.pendingBytes += e.Size
+	return from, nil
+}
+
+// start reads where the sender begins. It may take its time where it has to hash what is
+// there, and says so for each piece.
+func (t *transfer) start(there found) (from int64, err error) {
+	for pieces := there.Size / hashPiece; ; pieces-- {
+		var first start
+		if err := t.next(&first); err != nil {
+			return 0, err
+		}
+		if first.Wait && pieces > 0 {
+			continue
+		}
+		if first.Wait || first.From != 0 && first.From != there.Size {
+			return 0, errFrame
+		}
+		return first.From, nil
+	}
+}
+
+// receiveContent writes the part of a file from an offset on. A part that is cut stays.
+func (t *transfer) receiveContent(e entry, there found, from int64) (hash.Hash, error) {
+	h := t.history
+	sum := there.hash
+	if from == 0 {
+		sum = sha256.New()
+		if err := t.restart(there.key); err != nil {
+			return nil, err
+		}
+	}
+	f, err := h.folder.OpenFile(there.key.part(), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	_, err = f.Seek(from, io.SeekStart)
+	if err = errors.Join(err, f.Truncate(from)); err != nil {
+		return nil, err
+	}
+	if t.buffer == nil {
+		t.buffer = make([]byte, 256<<10)
+	}
+	at, saved := from, from
+	for at < e.Size {
+		n, readErr := t.in.Read(t.buffer[:min(int64(len(t.buffer)), e.Size-at)])
+		if _, err := f.Write(t.buffer[:n]); err != nil {
+			if saved == 0 {
+				h.forget(there.key)
+			}
+			return nil, err
+		}
+		_, _ = sum.Write(t.buffer[:n])
+		at += int64(n)
+		t.tell(int64(n))
+		if at > saved && (readErr != nil || at-saved >= checkpoint) {
+			if err := errors.Join(f.Sync(), h.save(there.key, at, sum)); err != nil {
+				return nil, errors.Join(cut(readErr), err)
+			}
+			saved = at
+		}
+		if readErr != nil {
+			return nil, cut(readErr)
+		}
+	}
+	t.conn.renew()
+	return sum, f.Close()
+}
+
+// restart removes what is there of a part, so that no crash brings back how far it was.
+func (t *transfer) restart(key fileKey) error {
+	h := t.history
+	h.mu.Lock()
+	known := h.parts[key]
+	h.mu.Unlock()
+	h.forget(key)
+	if !known {
+		return nil
+	}
+	return syncFolder(h.folder, ".")
 }
 
 // keep leaves a file that is the sender's already.
-func (r *Receiver) keep(conn io.Reader, e entry, name string, there found, sums *digest) error {
+func (t *transfer) keep(e entry, there found) error {
 	var last end
-	if err := readFrame(conn, &last); err != nil {
+	if err := t.next(&last); err != nil {
 		return err
 	}
 	if last.Dropped {
@@ -272,73 +429,43 @@ func (r *Receiver) keep(conn io.Reader, e entry, name string, there found, sums 
 	if !bytes.Equal(there.Sum, last.Sum) {
 		return errFrame
 	}
-	sums.add(e.Path, e.Size, last.Sum)
-	return r.mark(name, e)
-}
-
-// mark gives a file the permissions and the time that it has at the sender.
-func (r *Receiver) mark(name string, e entry) error {
-	return errors.Join(r.Root.Chmod(name, fs.FileMode(e.Mode)&fs.ModePerm), r.Root.Chtimes(name, e.Modified, e.Modified))
-}
-
-// open opens the part of a file for what comes behind an offset, with the hash to there.
-func (r *Receiver) open(name string, from int64, there found) (*os.File, hash.Hash, error) {
-	h := there.hash
-	switch {
-	case from == 0:
-		h = sha256.New()
-		_ = r.Root.Remove(partOf(name)) // whatever it is
-	case there.whole:
-		// The beginning is that of the file itself, which stays until this is whole.
-		_ = r.Root.Remove(partOf(name))
-		if err := r.copy(name, from); err != nil {
-			return nil, nil, err
-		}
+	t.sums.add(e.Path, e.Size, last.Sum)
+	name := filepath.FromSlash(string(e.Path))
+	root := t.Inbox.root
+	info, err := root.Lstat(name)
+	a, still := t.history.whole(there.key, info)
+	mode := fs.FileMode(e.Mode) & fs.ModePerm
+	if err != nil || !still || info.Mode().Perm() == mode && info.ModTime().Equal(e.Modified) {
+		return nil // another sender may have sent its own just now
 	}
-	f, err := r.Root.OpenFile(partOf(name), os.O_WRONLY|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, nil, err
-	}
-	_, err = f.Seek(from, io.SeekStart)
-	if err = errors.Join(err, f.Truncate(from)); err != nil {
-		return nil, nil, errors.Join(err, f.Close())
-	}
-	return f, h, nil
-}
-
-// copy makes the part of a file of its first bytes.
-func (r *Receiver) copy(name string, n int64) error {
-	from, err := r.Root.Open(name)
-	if err != nil {
+	if err := errors.Join(root.Chmod(name, mode), root.Chtimes(name, time.Time{}, e.Modified)); err != nil {
 		return err
 	}
-	defer from.Close()
-	to, err := r.Root.OpenFile(partOf(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
+	if info, err = root.Lstat(name); err != nil {
 		return err
 	}
-	_, err = io.CopyN(to, from, n)
-	return errors.Join(err, to.Close())
+	a.see(info)
+	return t.history.add([]*received{{entry: e, arrival: a, key: there.key}})
 }
 
-func (r *Receiver) tell(n int64) {
-	if r.Progress != nil {
-		r.Progress(n)
+func (t *transfer) tell(n int64) {
+	if t.Progress != nil {
+		t.Progress(n)
 	}
 }
 
 // compare ends the transfer.
-func (r *Receiver) compare(conn io.ReadWriter, total *Total, sums *digest) error {
-	ours := sums.done()
+func (t *transfer) compare() error {
+	ours := t.sums.done()
 	var theirs done
-	if err := readFrame(conn, &theirs); err != nil {
+	if err := t.next(&theirs); err != nil {
 		return err
 	}
 	if theirs.Files != ours.Files || theirs.Bytes != ours.Bytes || !bytes.Equal(theirs.Sum, ours.Sum) {
 		err := errors.New("transfer: what was sent is not what has arrived")
-		_ = writeFrame(conn, done{Error: err.Error()})
+		_ = writeFrame(t.conn, done{Error: err.Error()})
 		return err
 	}
-	total.Files, total.Sum = ours.Files, ours.Sum
-	return writeFrame(conn, ours)
+	t.total.Files, t.total.Sum = ours.Files, ours.Sum
+	return writeFrame(t.conn, ours)
 }

@@ -47,13 +47,16 @@ type source struct {
 	name string
 }
 
-// Send sends files and folders, each under the last part of its name. An error leaves
-// at the receiver what it has: the next Send of the same goes on from there.
-func (s *Sender) Send(conn io.ReadWriter, names ...string) (*Total, error) {
-	sources, total, err := s.list(names)
-	if err != nil {
-		return nil, err
-	}
+// A List is what is to be sent.
+type List struct {
+	sources []source
+	total   Total
+}
+
+// Send sends the files and folders of a List. An error leaves at the receiver what it has:
+// the next Send of the same goes on from there.
+func (s *Sender) Send(conn io.ReadWriter, list *List) (*Total, error) {
+	sources, total := list.sources, new(list.total)
 	if s.Begun != nil {
 		s.Begun(total.Files, total.Bytes)
 	}
@@ -79,7 +82,7 @@ func (s *Sender) Send(conn io.ReadWriter, names ...string) (*Total, error) {
 		return nil, err
 	}
 	if theirs.Error != "" {
-		return nil, &RemoteError{theirs.Error}
+		return nil, &RemoteError{Text: theirs.Error}
 	}
 	if theirs.Files != ours.Files || theirs.Bytes != ours.Bytes || !bytes.Equal(theirs.Sum, ours.Sum) {
 		return nil, errors.New("transfer: what the receiver has is not what was sent")
@@ -119,8 +122,8 @@ func check(names []string) ([]named, error) {
 			return nil, fmt.Errorf("transfer: %s is neither a file nor a folder", name)
 		case base == filepath.Dir(abs):
 			return nil, fmt.Errorf("transfer: %s has no name that it could arrive under: send what is in it", name)
-		case strings.HasSuffix(base, suffix):
-			return nil, fmt.Errorf("transfer: %s has the name of a file that has not arrived whole: rename it", name)
+		case base == stateFolder:
+			return nil, fmt.Errorf("transfer: %s is what recv keeps of its senders: send what is beside it", name)
 		case twice:
 			return nil, fmt.Errorf("transfer: %s and %s have the same name: send one after the other", other, name)
 		}
@@ -130,9 +133,9 @@ func check(names []string) ([]named, error) {
 	return all, nil
 }
 
-// list finds what is to be sent. Symbolic links are followed where they are named, and
-// skipped below.
-func (s *Sender) list(names []string) ([]source, *Total, error) {
+// List finds files and folders to send, each under the last part of its name. Symbolic links
+// are followed where they are named, and skipped below.
+func (s *Sender) List(names ...string) (*List, error) {
 	names = slices.Clone(names)
 	names = slices.DeleteFunc(names, func(name string) bool {
 		err := Check(name)
@@ -143,10 +146,9 @@ func (s *Sender) list(names []string) ([]source, *Total, error) {
 	})
 	all, err := check(names)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var sources []source
-	total := new(Total)
+	list := new(List)
 	for _, n := range all {
 		err := filepath.WalkDir(n.root, func(file string, d fs.DirEntry, err error) error {
 			if err != nil { // a folder that cannot be read is sent without what is in it
@@ -172,23 +174,26 @@ func (s *Sender) list(names []string) ([]source, *Total, error) {
 				return err
 			}
 			e := entry{Path: filePath(path.Join(n.base, filepath.ToSlash(below))), Dir: info.IsDir(), Mode: uint32(info.Mode().Perm()), Modified: info.ModTime()}
-			if len(e.Path) > maxPath {
+			if len(e.Path) > maxPath || strings.Count(string(e.Path), "/") >= maxDepth {
 				s.fail(file, errors.New("its path is too long"), false)
+				if e.Dir {
+					return fs.SkipDir
+				}
 				return nil
 			}
 			if !e.Dir {
 				e.Size = info.Size()
-				total.Files++
-				total.Bytes += e.Size
+				list.total.Files++
+				list.total.Bytes += e.Size
 			}
-			sources = append(sources, source{e, file})
+			list.sources = append(list.sources, source{e, file})
 			return nil
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return sources, total, nil
+	return list, nil
 }
 
 // unfit says why something in a folder is not sent, if it is not.
@@ -196,8 +201,8 @@ func unfit(info fs.FileInfo) string {
 	switch {
 	case !info.Mode().IsRegular() && !info.IsDir():
 		return "it is neither a file nor a folder"
-	case strings.HasSuffix(info.Name(), suffix):
-		return "it has the name of a file that has not arrived whole"
+	case info.IsDir() && info.Name() == stateFolder:
+		return "it is what recv keeps of its senders"
 	}
 	return ""
 }
@@ -241,7 +246,7 @@ func (s *Sender) sendBatch(conn io.ReadWriter, sources []source, sums *digest) (
 		return 0, err
 	}
 	if theirs.Error != "" {
-		return 0, &RemoteError{theirs.Error}
+		return 0, &RemoteError{theirs.Error, theirs.Busy}
 	}
 	if len(theirs.Parts) != len(sources) {
 		return 0, errFrame
@@ -301,7 +306,14 @@ func (s *Sender) sendFile(conn io.ReadWriter, source source, theirs part, sums *
 	}
 	h := sha256.New()
 	if failed == nil && theirs.Size > 0 && theirs.Size <= source.Size {
-		_, failed = io.CopyN(h, f, theirs.Size)
+		for left := theirs.Size; left > 0 && failed == nil; left -= hashPiece {
+			if left < theirs.Size {
+				if err := writeFrame(conn, start{Wait: true}); err != nil {
+					return 0, explained(conn, err)
+				}
+			}
+			_, failed = io.CopyN(h, f, min(left, hashPiece))
+		}
 		saved = theirs.Size
 		if failed != nil || !bytes.Equal(h.Sum(nil), theirs.Sum) {
 			saved = 0 // it has something else
@@ -311,7 +323,7 @@ func (s *Sender) sendFile(conn io.ReadWriter, source source, theirs part, sums *
 			}
 		}
 	}
-	if err := writeFrame(conn, start{saved}); err != nil {
+	if err := writeFrame(conn, start{From: saved}); err != nil {
 		return 0, explained(conn, err)
 	}
 	s.tell(saved)
@@ -370,7 +382,7 @@ func (s *Sender) tell(n int64) {
 func explained(conn io.Reader, err error) error {
 	var last have
 	if readFrame(conn, &last) == nil && last.Error != "" {
-		return &RemoteError{last.Error}
+		return &RemoteError{last.Error, last.Busy}
 	}
 	return err
 }

@@ -3,9 +3,9 @@
 // license that can be found in the LICENSE file.
 
 // Package transfer sends files and folders over a connection, and goes on after a cut
-// where it was: both sides hash what the receiver has already. The connection
-// authenticates who sends; each file's SHA-256 is compared all the same, of what was
-// read from one disk and written to the other.
+// where it was. The connection authenticates who sends; each file's SHA-256 is compared
+// all the same, of what was read from one disk and written to the other. A receiver knows
+// the hash of what a sender has sent before, and the sender hashes what it would send.
 //
 // A sender says what comes in batches of entries. For each the receiver answers what it
 // has. Then the files of the batch follow, each with its hash behind it. At the end
@@ -30,10 +30,16 @@ const Proto = "mayfly-files/1"
 
 // Bounds on what a receiver takes.
 const (
-	maxFrame  = 4 << 20
-	maxBatch  = 256       // entries, and
-	batchSize = 256 << 20 // bytes in the files of one, if there are several
-	maxPath   = 4096
+	maxFrame   = 4 << 20
+	maxBatch   = 256       // entries, and
+	batchSize  = 256 << 20 // bytes in the files of one, if there are several
+	maxPath    = 4096
+	maxDepth   = 256  // folders in a path
+	maxFolders = 4096 // of which a receiver remembers that they are there
+
+	// hashPiece is how much of a file a sender may hash before it must say that it is
+	// still there.
+	hashPiece = 16 << 20
 )
 
 // A Total is what a transfer comes to.
@@ -83,6 +89,7 @@ type (
 	have struct {
 		Parts []part
 		Error string // why the receiver gives up
+		Busy  bool   `json:",omitempty"` // the same may work later
 	}
 
 	part struct {
@@ -90,8 +97,12 @@ type (
 		Sum  []byte
 	}
 
-	// start stands before a file's bytes: those from an offset on.
-	start struct{ From int64 }
+	// start stands before a file's bytes: those from an offset on. Wait says that the
+	// sender still hashes what the receiver has: it sends one for each hashPiece.
+	start struct {
+		From int64
+		Wait bool `json:",omitempty"`
+	}
 
 	// end stands behind them: the whole file's SHA-256; or Dropped, where the sender was
 	// not able to read the file, and has made up its bytes.
@@ -111,7 +122,13 @@ type (
 var errFrame = errors.New("transfer: the other side does not speak this protocol")
 
 // A RemoteError is what the other side gave up for, in its words.
-type RemoteError struct{ Text string }
+type RemoteError struct {
+	Text string
+	Busy bool // the same may work later: then it is ErrBusy, too
+}
+
+// Is makes a busy receiver's error ErrBusy.
+func (e *RemoteError) Is(target error) bool { return e.Busy && target == ErrBusy }
 
 // Error leaves out of the text what a terminal would obey.
 func (e *RemoteError) Error() string {

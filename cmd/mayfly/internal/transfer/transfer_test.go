@@ -66,6 +66,9 @@ func same(t testing.TB, sent, arrived string) {
 				return err
 			}
 			below, _ := filepath.Rel(root, name)
+			if below == stateFolder {
+				return fs.SkipDir
+			}
 			info, err := d.Info()
 			if err != nil || d.IsDir() {
 				all[below] = "folder"
@@ -139,21 +142,34 @@ func carry(t testing.TB, r *Receiver, until int, names ...string) (sent, receive
 		defer b.Close()
 		received, receiveErr = r.Receive(b)
 	}()
-	sent, sendErr = new(Sender).Send(&cable{a, until}, names...)
+	sent, sendErr = send(new(Sender), &cable{a, until}, names...)
 	_ = a.Close()
 	<-done
 	return sent, received, sendErr, receiveErr
 }
 
-func receiver(t testing.TB) (*Receiver, string) {
+func send(s *Sender, conn io.ReadWriter, names ...string) (*Total, error) {
+	list, err := s.List(names...)
+	if err != nil {
+		return nil, err
+	}
+	return s.Send(conn, list)
+}
+
+func openInbox(t testing.TB, dir string) *Inbox {
 	t.Helper()
-	dir := t.TempDir()
-	root, err := os.OpenRoot(dir)
+	in, err := OpenInbox(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = root.Close() })
-	return &Receiver{Root: root}, dir
+	t.Cleanup(func() { _ = in.Close() })
+	return in
+}
+
+func receiver(t testing.TB) (*Receiver, string) {
+	t.Helper()
+	dir := t.TempDir()
+	return &Receiver{Inbox: openInbox(t, dir), Sender: "a sender"}, dir
 }
 
 func TestTree(t *testing.T) {
@@ -249,7 +265,11 @@ func TestReplaced(t *testing.T) {
 		}
 	}
 	// A part of something else is no part of this.
-	write(t, target+suffix, content(2, 1000), 0o600)
+	write(t, from, content(2, 1<<20), 0o644)
+	if _, _, err, _ := carry(t, r, 600_000, from); err == nil {
+		t.Fatal("it was not cut")
+	}
+	write(t, from, content(1, 1<<20), 0o644)
 	sent, _, err, err2 := carry(t, r, -1, from)
 	if err != nil || err2 != nil || sent.Saved != 0 {
 		t.Error(err, err2, sent)
@@ -271,7 +291,7 @@ func TestLinks(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { _, err := r.Receive(b); done <- err }()
 	s := &Sender{Skip: func(name, why string) { skipped = append(skipped, filepath.Base(name)+", as "+why) }}
-	if _, err := s.Send(a, filepath.Join(dir, "named")); err != nil {
+	if _, err := send(s, a, filepath.Join(dir, "named")); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-done; err != nil {
@@ -304,7 +324,7 @@ func TestSenderErrors(t *testing.T) {
 	if !ok || !strings.Contains(remote.Text, "more than the 5 bytes") || err2 == nil {
 		t.Error(err, err2)
 	}
-	if err := os.Mkdir(filepath.Join(r.Root.Name(), "large"), 0o755); err != nil {
+	if err := os.Mkdir(filepath.Join(r.Inbox.root.Name(), "large"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	r.MaxBytes = 0
@@ -322,37 +342,40 @@ func TestHostileSender(t *testing.T) {
 		f(&e)
 		sum, sums := sha256.Sum256([]byte("text")), newDigest()
 		sums.add(e.Path, e.Size, sum[:])
-		return []any{hello{1, 4}, batch{[]entry{e}}, start{0}, "text", end{Sum: sum[:]}, batch{}, sums.done()}
+		return []any{hello{1, 4}, batch{[]entry{e}}, start{}, "text", end{Sum: sum[:]}, batch{}, sums.done()}
 	}
 	twice := with(func(*entry) {})
 	twice[1] = batch{[]entry{good, good}}
 	path := func(p filePath) []any { return with(func(e *entry) { e.Path = p }) }
 	for name, frames := range map[string][]any{
-		"parent":         path("../file"),
-		"absolute":       path("/tmp/file"),
-		"through":        path("a/../../file"),
-		"unclean":        path("a//file"),
-		"itself":         path("."),
-		"empty":          path(""),
-		"a link out":     path("out/file"),
-		"a link's name":  path("link"),
-		"a part":         path("file" + suffix),
-		"NUL":            path("a\x00b"),
-		"long":           path(filePath(strings.Repeat("a/", maxPath))),
-		"a long name":    path(filePath(strings.Repeat("a", maxName+1))),
-		"twice":          twice,
-		"no base64":      {hello{1, 4}, json.RawMessage(`{"Entries": [{"Path": "*", "Size": 4}]}`)},
-		"negative":       with(func(e *entry) { e.Size = -1 }),
-		"folder's size":  with(func(e *entry) { e.Dir = true }),
-		"too many":       {hello{}, batch{make([]entry, maxBatch+1)}},
-		"from nowhere":   {hello{1, 4}, batch{[]entry{good}}, start{3}, "t", end{}},
-		"from before":    {hello{1, 4}, batch{[]entry{good}}, start{-1}, "texts", end{}},
-		"wrong hash":     {hello{1, 4}, batch{[]entry{good}}, start{0}, "text", end{Sum: make([]byte, 32)}},
-		"no end":         {hello{1, 4}, batch{[]entry{good}}, start{0}, "text"},
-		"less than said": {hello{1, 4}, batch{[]entry{good}}, start{0}, "te"},
-		"wrong digest":   {hello{1, 4}, batch{}, done{Files: 1}},
-		"below zero":     {hello{-1, 0}},
-		"no frame":       {"GET / HTTP/1.1\r\n\r\n"},
+		"parent":              path("../file"),
+		"absolute":            path("/tmp/file"),
+		"through":             path("a/../../file"),
+		"unclean":             path("a//file"),
+		"itself":              path("."),
+		"empty":               path(""),
+		"a link out":          path("out/file"),
+		"a link's name":       path("link"),
+		"its state":           path(stateFolder + "/file"),
+		"its state by a link": path("state/file"),
+		"many waits":          {hello{1, 4}, batch{[]entry{good}}, start{Wait: true}, start{}, "text", end{}},
+		"deep":                path(filePath(strings.Repeat("a/", maxDepth) + "a")),
+		"NUL":                 path("a\x00b"),
+		"long":                path(filePath(strings.Repeat("a/", maxPath))),
+		"a long name":         path(filePath(strings.Repeat("a", maxName+1))),
+		"twice":               twice,
+		"no base64":           {hello{1, 4}, json.RawMessage(`{"Entries": [{"Path": "*", "Size": 4}]}`)},
+		"negative":            with(func(e *entry) { e.Size = -1 }),
+		"folder's size":       with(func(e *entry) { e.Dir = true }),
+		"too many":            {hello{}, batch{make([]entry, maxBatch+1)}},
+		"from nowhere":        {hello{1, 4}, batch{[]entry{good}}, start{From: 3}, "t", end{}},
+		"from before":         {hello{1, 4}, batch{[]entry{good}}, start{From: -1}, "texts", end{}},
+		"wrong hash":          {hello{1, 4}, batch{[]entry{good}}, start{}, "text", end{Sum: make([]byte, 32)}},
+		"no end":              {hello{1, 4}, batch{[]entry{good}}, start{}, "text"},
+		"less than said":      {hello{1, 4}, batch{[]entry{good}}, start{}, "te"},
+		"wrong digest":        {hello{1, 4}, batch{}, done{Files: 1}},
+		"below zero":          {hello{-1, 0}},
+		"no frame":            {"GET / HTTP/1.1\r\n\r\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			outside := t.TempDir()
@@ -364,6 +387,7 @@ func TestHostileSender(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer root.Close()
+			_ = os.Symlink(stateFolder, filepath.Join(outside, "in", "state"))
 			_ = os.Symlink("..", filepath.Join(outside, "in", "out"))
 			_ = os.Symlink("../target", filepath.Join(outside, "in", "link"))
 			var stream bytes.Buffer
@@ -379,7 +403,7 @@ func TestHostileSender(t *testing.T) {
 				io.Writer
 			}{&stream, io.Discard}
 			replaces := name == "a link's name"
-			if _, err := (&Receiver{Root: root}).Receive(conn); (err == nil) != replaces {
+			if _, err := (&Receiver{Inbox: openInbox(t, root.Name()), Sender: "a sender"}).Receive(conn); (err == nil) != replaces {
 				t.Errorf("it was taken, or should be: %v", err)
 			}
 			entries, err := os.ReadDir(outside)
@@ -404,7 +428,7 @@ func FuzzReceive(f *testing.F) {
 	sum := sha256.Sum256([]byte("text"))
 	sums := newDigest()
 	sums.add("a/file", 4, sum[:])
-	for _, v := range []any{hello{1, 4}, batch{[]entry{{Path: "a/file", Size: 4, Mode: 0o644}}}, start{0}} {
+	for _, v := range []any{hello{1, 4}, batch{[]entry{{Path: "a/file", Size: 4, Mode: 0o644}}}, start{}} {
 		_ = writeFrame(&good, v)
 	}
 	good.WriteString("text")
@@ -417,16 +441,16 @@ func FuzzReceive(f *testing.F) {
 		if err := os.Mkdir(filepath.Join(outside, "in"), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		root, err := os.OpenRoot(filepath.Join(outside, "in"))
+		in, err := OpenInbox(filepath.Join(outside, "in"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer root.Close()
+		defer in.Close()
 		conn := struct {
 			io.Reader
 			io.Writer
 		}{bytes.NewReader(stream), io.Discard}
-		total, err := (&Receiver{Root: root, MaxBytes: 1 << 20}).Receive(conn)
+		total, err := (&Receiver{Inbox: in, Sender: "a sender", MaxBytes: 1 << 20}).Receive(conn)
 		if err == nil && total.Bytes > int64(len(stream)) {
 			t.Errorf("%d bytes have come of %d", total.Bytes, len(stream))
 		}
@@ -453,7 +477,7 @@ func TestProgress(t *testing.T) {
 			_ = b.Close()
 			done <- err
 		}()
-		_, err := s.Send(&cable{a, until}, name)
+		_, err := send(s, &cable{a, until}, name)
 		_ = a.Close()
 		err2 := <-done
 		if until >= 0 {
@@ -504,7 +528,7 @@ func TestFilesThatChange(t *testing.T) {
 		}
 		failed[filepath.Base(path)] = sent
 	}}
-	total, err := s.Send(a, dir)
+	total, err := send(s, a, dir)
 	_ = a.Close()
 	if err != nil || total.Files != 5 {
 		t.Errorf("the sender: %v, %v", total, err)

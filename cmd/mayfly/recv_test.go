@@ -1,0 +1,151 @@
+// Copyright 2026 The mayfly Authors. All rights reserved.
+// Use of this source code is governed by a BSD-style
+// license that can be found in the LICENSE file.
+
+package main
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/mayfly-tls/mayfly"
+)
+
+// dialRecv connects to a recv as a sender that says what a test has it say.
+func dialRecv(t *testing.T, key, pin, addr string) *mayfly.Conn {
+	t.Helper()
+	id, err := mayfly.LoadIdentity(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &mayfly.Dialer{Config: &mayfly.Config{Identity: id, Peers: mayfly.Pins(pin), NextProtos: []string{"mayfly-files/1"}}, Confirm: true}
+	conn, err := d.DialContext(bounded(t), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.NetConn().Close(); _ = conn.Close() })
+	return conn
+}
+
+func sayFrame(t *testing.T, conn io.Writer, text string) {
+	t.Helper()
+	if _, err := conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(text))), text...)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestRecvServesOthersBesideSilentSenders has accepted senders that are silent after the
+// handshake, after hello and in a file. Another send is served all the same, and the silent
+// ones are cut.
+func TestRecvServesOthersBesideSilentSenders(t *testing.T) {
+	t.Parallel()
+	ours, ourPin := keygen(t)
+	silent, silentPin := keygen(t)
+	theirs, theirPin := keygen(t)
+	file, to := filepath.Join(t.TempDir(), "file"), t.TempDir()
+	if err := os.WriteFile(file, []byte("ten bytes."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	recv := begin(t, "recv", "--keep", "--idle", "3s", "--key", theirs, "--peer", ourPin, "--peer", silentPin, "127.0.0.1:0", to)
+	addr := recv.errs.await(t, `listening on (\S+)\n`)[1]
+	const hello, batch = `{"Files":1,"Bytes":10}`, `{"Entries":[{"Path":"ZmlsZQ==","Size":10}]}`
+	for n, frames := range [][]string{nil, {hello}, {hello, batch}} {
+		conn := dialRecv(t, silent, theirPin, addr)
+		for _, f := range frames {
+			sayFrame(t, conn, f)
+		}
+		if n == 2 {
+			if _, err := conn.Read(make([]byte, 1)); err != nil { // its answer
+				t.Fatal(err)
+			}
+		}
+	}
+	out, errs, code := runMayfly(t, "send", "--retries", "0", "--key", ours, "--peer", theirPin, addr, file)
+	if code != 0 || !strings.Contains(out, "sent 1 file, 10 bytes") {
+		t.Fatalf("send: %d, %s", code, errs)
+	}
+	recv.errs.await(t, `(?s)(has not sent all: the sender was idle for 3s.*){3}`)
+	if err := recv.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	recv.end()
+}
+
+// TestRecvEndsBesideSilentSenders has a recv without --keep end after one whole transfer,
+// whatever others do.
+func TestRecvEndsBesideSilentSenders(t *testing.T) {
+	t.Parallel()
+	ours, ourPin := keygen(t)
+	theirs, theirPin := keygen(t)
+	file, to := filepath.Join(t.TempDir(), "file"), t.TempDir()
+	if err := os.WriteFile(file, []byte("ten bytes."), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	recv := begin(t, "recv", "--idle", "0", "--key", theirs, "--peer", ourPin, "127.0.0.1:0", to)
+	addr := recv.errs.await(t, `listening on (\S+)\n`)[1]
+	sayFrame(t, dialRecv(t, ours, theirPin, addr), `{"Files":1,"Bytes":10}`)
+	if _, errs, code := runMayfly(t, "send", "--retries", "0", "--key", ours, "--peer", theirPin, addr, file); code != 0 {
+		t.Fatalf("send: %d, %s", code, errs)
+	}
+	if code := recv.end(); code != 0 || !strings.Contains(recv.out.String(), "received 1 file, 10 bytes") {
+		t.Errorf("recv: %d, %s", code, recv.errs.text.String())
+	}
+}
+
+// TestRecvTellsSendersOnlyOfTheirOwn has an accepted sender ask for files by name: those that
+// were in the folder, and those of another sender.
+func TestRecvTellsSendersOnlyOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	ours, ourPin := keygen(t)
+	curious, curiousPin := keygen(t)
+	theirs, theirPin := keygen(t)
+	file, to := filepath.Join(t.TempDir(), "sent"), t.TempDir()
+	for _, name := range []string{file, filepath.Join(to, "local")} {
+		if err := os.WriteFile(name, []byte("ten bytes."), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	recv := begin(t, "recv", "--keep", "--key", theirs, "--peer", ourPin, "--peer", curiousPin, "127.0.0.1:0", to)
+	addr := recv.errs.await(t, `listening on (\S+)\n`)[1]
+	if _, errs, code := runMayfly(t, "send", "--key", ours, "--peer", theirPin, addr, file); code != 0 {
+		t.Fatalf("send: %d, %s", code, errs)
+	}
+	path := base64.StdEncoding.EncodeToString
+	for key, want := range map[string][2]int64{curious: {0, 0}, ours: {0, 10}} {
+		conn := dialRecv(t, key, theirPin, addr)
+		sayFrame(t, conn, `{"Files":2,"Bytes":20}`)
+		sayFrame(t, conn, fmt.Sprintf(`{"Entries":[{"Path":%q,"Size":10},{"Path":%q,"Size":10}]}`, path([]byte("local")), path([]byte("sent"))))
+		var head [4]byte
+		if _, err := io.ReadFull(conn, head[:]); err != nil {
+			t.Fatal(err)
+		}
+		text := make([]byte, binary.BigEndian.Uint32(head[:]))
+		if _, err := io.ReadFull(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		var answer struct {
+			Parts []struct {
+				Size int64
+				Sum  []byte
+			}
+		}
+		if err := json.Unmarshal(text, &answer); err != nil || len(answer.Parts) != 2 {
+			t.Fatalf("%s: %v", text, err)
+		}
+		for i, p := range answer.Parts {
+			if p.Size != want[i] || (len(p.Sum) > 0) != (want[i] > 0) {
+				t.Errorf("a sender was told of %d bytes of file %d, want %d", p.Size, i, want[i])
+			}
+		}
+		_ = conn.NetConn().Close()
+	}
+	_ = recv.Process.Signal(os.Interrupt)
+	recv.end()
+}
