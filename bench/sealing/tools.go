@@ -66,7 +66,8 @@ func (b bench) prepare(size int64) ([]command, error) {
 	}
 	mayfly := filepath.Join(b.dir, "mayfly")
 	build := exec.Command("go", "build", "-o", mayfly, "./cmd/mayfly")
-	build.Dir = ".." // a module of its own
+	build.Dir = ".."                            // another module
+	build.Env = append(os.Environ(), "GOWORK=") // go.work joins the tool and the library
 	if _, err := output(build); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,7 @@ var repository = sync.OnceValues(func() ([]*source, error) { return load("../.."
 
 func packages(t *testing.T) []*source {
 	t.Helper()
+	needsClone(t)
 	sources, err := repository()
 	if err != nil {
 		t.Fatal(err)
