@@ -170,8 +170,8 @@ type Config struct {
 	// Time is the clock by which certificates are judged. Nil: time.Now.
 	Time func() time.Time
 
-	// Rand is the source of ephemeral keys and randoms. Nil: crypto/rand. It
-	// must be safe for concurrent use.
+	// Rand is the source of ephemeral keys and randoms, but for ML-KEM's on a server in
+	// FIPS 140-3 mode. Nil: crypto/rand. It must be safe for concurrent use.
 	Rand io.Reader
 
 	// HandshakeTimeout bounds each handshake, for Dial, Client, Server and
@@ -290,9 +290,9 @@ func (c *Config) Clone() *Config {
 
 // MLKEM1024 is ML-KEM-1024 by itself, for Config.CurvePreferences
 // (draft-ietf-tls-mlkem). tls.X25519MLKEM768 holds as long as one of two problems is
-// hard; this is for those whose rules want no elliptic curve. Built without
-// GOEXPERIMENT=runtimesecret, a client leaves something in memory that gives the secret
-// away: see SECURITY.md.
+// hard; this is for those whose rules want no elliptic curve. In FIPS 140-3 mode, a client
+// built without GOEXPERIMENT=runtimesecret leaves in memory what gives the secret away: see
+// SECURITY.md.
 const MLKEM1024 tls.CurveID = 0x0202
 
 // A RekeyPolicy says when a side changes the keys under which it sends. Keys are
