@@ -60,7 +60,7 @@ func pool(s *suite.Suite) *sync.Pool {
 }
 
 // borrow returns a kdf that giveBack takes back. It may take a lock, which is not
-// allowed within volatile.DoShallow.
+// allowed within volatile.DoPinned.
 func borrow(s *suite.Suite) *kdf {
 	k, ok := pool(s).Get().(*kdf)
 	if !ok {
