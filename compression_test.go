@@ -55,7 +55,7 @@ func TestCertificateCompression(t *testing.T) {
 			dialer := &mayfly.Dialer{Confirm: true, Config: &mayfly.Config{
 				Certificates: []tls.Certificate{cert}, AllowSelf: true, Peers: mayfly.InsecureAnyServer(), CertificateCompression: compressions,
 			}}
-			c, err := dialer.DialContext(t.Context(), "tcp", ln.Addr().String())
+			c, err := dialer.DialConn(t.Context(), "tcp", ln.Addr().String())
 			if err != nil {
 				t.Fatal(err)
 			}

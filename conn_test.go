@@ -259,7 +259,7 @@ func TestConfirm(t *testing.T) {
 	}()
 	d := &mayfly.Dialer{Confirm: true, Config: &mayfly.Config{Peers: mayfly.Pins(sc.Identity.Pin().String())}}
 	for range 100 {
-		_, err := d.DialContext(t.Context(), "tcp", ln.Addr().String())
+		_, err := d.DialConn(t.Context(), "tcp", ln.Addr().String())
 		var refused *mayfly.AlertError
 		if !errors.As(err, &refused) || !refused.Remote || refused.Code.String() != "certificate_required" {
 			t.Fatalf("got %v, want the peer's certificate_required", err)

@@ -19,7 +19,7 @@ import (
 // the server; whether the server has accepted the client is not known yet: see
 // Dialer.Confirm.
 func Dial(network, addr string, config *Config) (*Conn, error) {
-	return (&Dialer{Config: config}).DialContext(context.Background(), network, addr)
+	return (&Dialer{Config: config}).DialConn(context.Background(), network, addr)
 }
 
 // A Dialer connects as Dial does, with options. The zero Dialer is useful. It
@@ -32,33 +32,40 @@ type Dialer struct {
 	// Config is that of Dial.
 	Config *Config
 
-	// Confirm makes DialContext wait for the server's first record after the
+	// Confirm makes DialConn wait for the server's first record after the
 	// handshake. In TLS 1.3 a client is done before the server has judged it:
 	// without Confirm, a refusal of the client's key comes with the first Read,
-	// or after some Writes. With it, DialContext returns the refusal as an
+	// or after some Writes. With it, DialConn returns the refusal as an
 	// *AlertError. A mayfly server sends a record at once, tickets or a KeyUpdate (but
 	// see Config.NoGreeting); other servers send tickets, or nothing until they have
-	// something to say, in which case DialContext waits until ctx or
+	// something to say, in which case DialConn waits until ctx or
 	// Config.HandshakeTimeout ends.
-	// That timeout counts from the start of DialContext.
+	// That timeout counts from the start of DialConn.
 	Confirm bool
 }
 
 // Dial is DialContext with the background context.
 func (d *Dialer) Dial(network, addr string) (net.Conn, error) {
-	c, err := d.DialContext(context.Background(), network, addr)
+	return d.DialContext(context.Background(), network, addr)
+}
+
+// DialContext is DialConn with the signature of tls.Dialer.DialContext, so that its method
+// value can be an http.Transport's DialTLSContext, and a Dialer is a
+// golang.org/x/net/proxy.ContextDialer. The net.Conn is a *Conn, or nil with an error.
+func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := d.DialConn(ctx, network, addr)
 	if err != nil {
 		return nil, err // not a nil *Conn in an interface
 	}
 	return c, nil
 }
 
-// DialContext connects to addr and does the handshake. Where ctx ends before
+// DialConn connects to addr and does the handshake. Where ctx ends before
 // that is done, everything is closed and ctx's error is returned; afterwards ctx
 // has no effect on the connection. Errors are those of the net package, of
 // HandshakeContext, or a sentence about the Config (ErrConfig), which comes before
-// anything is dialled.
-func (d *Dialer) DialContext(ctx context.Context, network, addr string) (*Conn, error) {
+// anything is dialed.
+func (d *Dialer) DialConn(ctx context.Context, network, addr string) (*Conn, error) {
 	return d.dial(ctx, network, addr, func(ctx context.Context, c *Conn) error { return c.HandshakeContext(ctx) })
 }
 

@@ -87,7 +87,7 @@
 //
 //   - Listen and Dial hand out no connection whose peer Peers did not accept. In
 //     TLS 1.3 a client is done before the server has judged it: set
-//     Dialer.Confirm to learn the verdict from DialContext.
+//     Dialer.Confirm to learn the verdict from DialConn.
 //   - io.EOF means that the peer ended its data with a close_notify. Anything
 //     else that ends a connection is another error: ErrTruncated where the
 //     transport was cut. CloseWrite closes one half.

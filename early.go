@@ -59,7 +59,7 @@ func (c *Conn) HandshakeEarly(ctx context.Context, early []byte) (accepted bool,
 	return err == nil && c.early.accepted, err
 }
 
-// DialEarly is DialContext with early data: see Conn.HandshakeEarly for what that is
+// DialEarly is DialConn with early data: see Conn.HandshakeEarly for what that is
 // and what accepted means.
 func (d *Dialer) DialEarly(ctx context.Context, network, addr string, early []byte) (c *Conn, accepted bool, err error) {
 	c, err = d.dial(ctx, network, addr, func(ctx context.Context, c *Conn) (err error) {

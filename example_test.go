@@ -145,7 +145,7 @@ func ExamplePins() {
 		Identity: stranger,
 		Peers:    mayfly.Pins(server.Pin().String()),
 	}}
-	_, err = dialer.DialContext(context.Background(), "tcp", ln.Addr().String())
+	_, err = dialer.DialConn(context.Background(), "tcp", ln.Addr().String())
 	var refused *mayfly.AlertError
 	if errors.As(err, &refused) {
 		fmt.Println(refused.Remote, refused.Code)

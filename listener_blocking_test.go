@@ -171,7 +171,7 @@ func TestListenerManyClientsOfOneAddress(t *testing.T) {
 	for range clients {
 		dialed.Go(func() {
 			<-started
-			c, err := d.DialContext(t.Context(), "tcp", ln.Addr().String())
+			c, err := d.DialConn(t.Context(), "tcp", ln.Addr().String())
 			if err != nil {
 				t.Error(err)
 				return

@@ -56,7 +56,7 @@ func TestListenDial(t *testing.T) {
 		_, err = io.Copy(c, c)
 		done <- errors.Join(err, c.Close())
 	}()
-	c, err := d.DialContext(t.Context(), "tcp", ln.Addr().String())
+	c, err := d.DialConn(t.Context(), "tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestListenerStrangers(t *testing.T) {
 		}
 		accepted <- err
 	}()
-	c, err := d.DialContext(t.Context(), "tcp", ln.Addr().String())
+	c, err := d.DialConn(t.Context(), "tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestListenerCrowd(t *testing.T) {
 	for range 12 {
 		<-failures // each crowded out by a later one
 	}
-	c, err := d.DialContext(t.Context(), "tcp", ln.Addr().String())
+	c, err := d.DialConn(t.Context(), "tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestListenerShutdown(t *testing.T) {
 	var dialled sync.WaitGroup
 	for range 3 {
 		dialled.Go(func() {
-			c, err := d.DialContext(t.Context(), "tcp", ln.Addr().String())
+			c, err := d.DialConn(t.Context(), "tcp", ln.Addr().String())
 			if err != nil {
 				t.Error(err)
 				return
@@ -216,7 +216,7 @@ func TestListenerShutdownDelivers(t *testing.T) {
 		}
 	}()
 	for range 3 { // Confirm: the server has them, and Accept is behind
-		c, err := d.DialContext(t.Context(), "tcp", ln.Addr().String())
+		c, err := d.DialConn(t.Context(), "tcp", ln.Addr().String())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -268,7 +268,7 @@ func TestListenerCloseIf(t *testing.T) {
 	var conns [2]*mayfly.Conn
 	for i, cfg := range []*mayfly.Config{one, two} {
 		go func() {
-			c, err := (&mayfly.Dialer{Config: cfg}).DialContext(t.Context(), "tcp", ln.Addr().String())
+			c, err := (&mayfly.Dialer{Config: cfg}).DialConn(t.Context(), "tcp", ln.Addr().String())
 			if err != nil {
 				t.Error(err)
 				return
@@ -307,7 +307,7 @@ func TestAcceptedOnly(t *testing.T) {
 			t.Errorf("accepted %v", c.RemoteAddr())
 		}
 	}()
-	_, err := (&mayfly.Dialer{Config: stranger, Confirm: true}).DialContext(t.Context(), "tcp", ln.Addr().String())
+	_, err := (&mayfly.Dialer{Config: stranger, Confirm: true}).DialConn(t.Context(), "tcp", ln.Addr().String())
 	var e *mayfly.AlertError
 	if !errors.As(err, &e) || !e.Remote {
 		t.Errorf("the client: %v", err)

@@ -259,7 +259,7 @@ func TestListenerSurvivesCallbacks(t *testing.T) {
 						}
 						return err
 					}
-					c, err := d.DialContext(t.Context(), "tcp", ln.Addr().String())
+					c, err := d.DialConn(t.Context(), "tcp", ln.Addr().String())
 					if err == nil {
 						err = c.Close()
 					}

@@ -39,7 +39,7 @@ func (r *rig) listen(t *testing.T) (*mayfly.Listener, func() (client, server *ma
 	}()
 	d := mayfly.Dialer{Config: r.client, Confirm: true}
 	return ln, func() (client, server *mayfly.Conn, err error) {
-		if client, err = d.DialContext(t.Context(), "tcp", ln.Addr().String()); err != nil {
+		if client, err = d.DialConn(t.Context(), "tcp", ln.Addr().String()); err != nil {
 			return nil, nil, err
 		}
 		server = <-accepted

@@ -137,7 +137,7 @@ func runErrand(addr string, r *rand.Rand, sessions *mayfly.SessionCache, sum *ac
 	if r.IntN(2) == 0 {
 		d.Config.Sessions = sessions
 	}
-	dialled, err := d.DialContext(context.Background(), "tcp", addr)
+	dialled, err := d.DialConn(context.Background(), "tcp", addr)
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func (t *RoundTripper) learn(ctx context.Context, addr string) (string, error) {
 	if h.proto != "" {
 		return h.proto, nil
 	}
-	c, err := t.dialer.DialContext(ctx, "tcp", addr)
+	c, err := t.dialer.DialConn(ctx, "tcp", addr)
 	if err != nil {
 		return "", err
 	}
@@ -168,7 +168,7 @@ func (t *RoundTripper) dial(ctx context.Context, network, addr, proto string) (n
 			d.Config.NextProtos = []string{proto}
 		}
 		var err error
-		if c, err = d.DialContext(ctx, network, addr); err != nil {
+		if c, err = d.DialConn(ctx, network, addr); err != nil {
 			t.forget(addr)
 			return nil, err
 		}

@@ -184,7 +184,7 @@ func demoClientCommand() *cobra.Command {
 				config.KeyLogWriter = os.NewFile(3, "secrets for the first process to look for")
 			}
 			d := &mayfly.Dialer{Confirm: true, Config: config}
-			conn, err := d.DialContext(cmd.Context(), "tcp", addr)
+			conn, err := d.DialConn(cmd.Context(), "tcp", addr)
 			if err != nil {
 				return connectionError{err}
 			}

@@ -123,7 +123,7 @@ the session command.`,
 			}
 			defer sessions.wipe()
 			d := &mayfly.Dialer{Config: config, Confirm: confirm}
-			conn, err := d.DialContext(cmd.Context(), "tcp", args[0])
+			conn, err := d.DialConn(cmd.Context(), "tcp", args[0])
 			saved := sessions.save() // without the one that was used
 			if err != nil {
 				return connectionError{err}

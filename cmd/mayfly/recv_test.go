@@ -26,7 +26,7 @@ func dialRecv(t *testing.T, key, pin, addr string) *mayfly.Conn {
 		t.Fatal(err)
 	}
 	d := &mayfly.Dialer{Config: &mayfly.Config{Identity: id, Peers: mayfly.Pins(pin), NextProtos: []string{"mayfly-files/1"}}, Confirm: true}
-	conn, err := d.DialContext(bounded(t), "tcp", addr)
+	conn, err := d.DialConn(bounded(t), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}

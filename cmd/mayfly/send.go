@@ -114,7 +114,7 @@ func send(cmd *cobra.Command, d *mayfly.Dialer, addr string, names []string, fai
 	if err != nil {
 		return nil, err
 	}
-	conn, err := d.DialContext(cmd.Context(), "tcp", addr)
+	conn, err := d.DialConn(cmd.Context(), "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -126,7 +126,7 @@ func NewClient(ln net.Listener, server Address, config Config) (*Tunnel, error) 
 			return nil, ctx.Err()
 		}
 		d := mayfly.Dialer{Config: config.Security()}
-		secure, err := d.DialContext(ctx, server.Network, server.Addr)
+		secure, err := d.DialConn(ctx, server.Network, server.Addr)
 		if err != nil {
 			t.counts.countDial(err)
 			return nil, err

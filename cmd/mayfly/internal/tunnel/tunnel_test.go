@@ -246,7 +246,7 @@ func TestTargetIsDialledForAcceptedPeersAlone(t *testing.T) {
 	send(t, dial(t, Address{"tcp", w.secure}), "GET / HTTP/1.0\r\n\r\n")
 	for _, id := range []*mayfly.Identity{identity(t), nil} {
 		d := mayfly.Dialer{Config: &mayfly.Config{Identity: id, Peers: w.dials.Load().Peers}, Confirm: true}
-		c, err := d.DialContext(t.Context(), "tcp", w.secure)
+		c, err := d.DialConn(t.Context(), "tcp", w.secure)
 		if err == nil {
 			_ = c.Close()
 			t.Fatal("a stranger was accepted")
