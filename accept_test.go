@@ -78,23 +78,3 @@ func TestAcceptRecovers(t *testing.T) {
 		}
 	})
 }
-
-// TestHosts counts the addresses of one host as one.
-func TestHosts(t *testing.T) {
-	t.Parallel()
-	for addr, host := range map[string]string{
-		"192.0.2.1:1": "192.0.2.1", "[::ffff:192.0.2.1]:2": "192.0.2.1",
-		"[2001:db8:1:2:3::1]:1": "2001:db8:1:2::", "[2001:db8:1:2:ffff::2]:9": "2001:db8:1:2::", "[2001:db8:1:3::1]:1": "2001:db8:1:3::",
-	} {
-		tcp, err := net.ResolveTCPAddr("tcp", addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := hostOf(tcp); got != host {
-			t.Errorf("%s: %s, want %s", addr, got, host)
-		}
-	}
-	if got := hostOf(&net.UnixAddr{Name: "x"}); got != "" {
-		t.Errorf("a Unix socket: %s", got)
-	}
-}

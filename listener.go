@@ -16,6 +16,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/internal/callback"
+	"github.com/mayfly-tls/mayfly/internal/perhost"
 )
 
 // The defaults of a Listener's limits.
@@ -106,7 +107,7 @@ type Listener struct {
 	jars    uint64                                 // how many connections were to have a cookie
 	pending []*candidate                           // oldest first
 	ready   []*Conn                                // done or with early data, not yet accepted
-	hosts   map[string]int                         // pending by address, where that is known
+	hosts   perhost.Counts                         // pending by address, where that is known
 	live    map[<-chan struct{}]weak.Pointer[Conn] // for CloseIf, by parts.over
 	wake    chan struct{}                          // closed at each change of the above
 	closed  bool                                   // Close was called
@@ -147,7 +148,7 @@ func newListener(inner net.Listener, s *settings) *Listener {
 	l := &Listener{
 		ring:  ring,
 		inner: inner, settings: s,
-		hosts: make(map[string]int),
+		hosts: make(perhost.Counts),
 		live:  make(map[<-chan struct{}]weak.Pointer[Conn]),
 		wake:  make(chan struct{}),
 	}
@@ -469,22 +470,17 @@ func (l *Listener) identify(p *candidate, until time.Time) bool {
 	remote := p.inner.RemoteAddr()
 	conn := newConn(p.inner, l.settings, nil, l.forget)
 	conn.cookies, conn.until = p.cookies, until
-	host := hostOf(remote)
+	host := perhost.Of(remote)
 	l.mu.Lock()
-	crowded := host != "" && l.MaxHandshakesPerHost > 0 && l.hosts[host] >= l.MaxHandshakesPerHost
-	pending := slices.Contains(l.pending, p)
-	switch {
-	case !pending: // the Listener was closed, or needed the place
-	case crowded:
-		l.drop(p)
-		l.changed()
-	default:
+	pending := slices.Contains(l.pending, p) // if not, the Listener was closed, or needed the place
+	if pending && l.hosts.Begin(host, l.MaxHandshakesPerHost) {
 		p.conn, p.remote, p.host = conn, remote, host
-		if host != "" {
-			l.hosts[host]++
-		}
 		l.mu.Unlock()
 		return true
+	}
+	if pending {
+		l.drop(p)
+		l.changed()
 	}
 	l.mu.Unlock()
 	_ = conn.closeWithin(interruptTimeout)
@@ -506,19 +502,8 @@ func (l *Listener) drop(p *candidate) bool {
 	// slices.Delete clears what is behind the new length, which would keep a Conn alive
 	// that the program has dropped.
 	l.pending = slices.Delete(l.pending, i, i+1)
-	if p.host != "" {
-		l.leave(p.host)
-	}
+	l.hosts.End(p.host)
 	return true
-}
-
-// leave counts one less of a host. l.mu is held.
-func (l *Listener) leave(host string) {
-	if n := l.hosts[host]; n > 1 {
-		l.hosts[host] = n - 1
-	} else {
-		delete(l.hosts, host)
-	}
 }
 
 // track remembers a connection for CloseIf, without keeping it alive. l.mu is held.
@@ -557,17 +542,4 @@ func (l *Listener) tellAcceptError(info AcceptErrorInfo) {
 		return
 	}
 	l.failures.Failed(info.RemoteAddr, info.Err)
-}
-
-// hostOf is the IP address of addr, the /64 of an IPv6 address, as one host has
-// that many; empty for other kinds.
-func hostOf(addr net.Addr) string {
-	t, ok := addr.(*net.TCPAddr)
-	switch {
-	case !ok:
-		return ""
-	case t.IP.To4() == nil && len(t.IP) == net.IPv6len:
-		return t.IP.Mask(net.CIDRMask(64, 128)).String()
-	}
-	return t.IP.String()
 }

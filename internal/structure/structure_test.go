@@ -20,7 +20,7 @@ import (
 // improves a figure lowers its limit.
 var limits = figures{
 	Files:        52,
-	Lines:        10202,
+	Lines:        10180,
 	LongestFile:  600,
 	Cycle:        29,
 	MutualPairs:  41,
