@@ -221,7 +221,7 @@ func startFIPSPeer(t *testing.T, order string) (next func() fipsPeer) {
 }
 
 // talk has mayfly, in the mode of this process, shake hands with a peer in no FIPS mode.
-func talk(t *testing.T, server bool, peer string) (ours error, theirs fipsPeer) {
+func talk(t *testing.T, server bool, peer string) (theirs fipsPeer, ours error) {
 	t.Helper()
 	if !server {
 		next := startFIPSPeer(t, "server "+peer)
@@ -229,7 +229,7 @@ func talk(t *testing.T, server bool, peer string) (ours error, theirs fipsPeer) 
 		if err == nil {
 			defer c.Close()
 		}
-		return err, next()
+		return next(), err
 	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -243,7 +243,8 @@ func talk(t *testing.T, server bool, peer string) (ours error, theirs fipsPeer) 
 	}
 	c := mayfly.Server(raw, &mayfly.Config{Certificates: []tls.Certificate{fipsCertificate(t)}, Peers: mayfly.NoClientAuth()})
 	defer c.Close()
-	return c.Handshake(), next()
+	err = c.Handshake()
+	return next(), err
 }
 
 // TestFIPSModeWithPeersInNone shows what is negotiated with peers in no FIPS mode that prefer
@@ -261,7 +262,7 @@ func TestFIPSModeWithPeersInNone(t *testing.T) {
 				t.Fatal("the process is in another mode")
 			}
 			for _, server := range []bool{true, false} {
-				ours, theirs := talk(t, server, "tls both")
+				theirs, ours := talk(t, server, "tls both")
 				want := fipsPeer{Suite: tls.TLS_CHACHA20_POLY1305_SHA256, Curve: tls.X25519}
 				if fips {
 					want = fipsPeer{Suite: tls.TLS_AES_128_GCM_SHA256, Curve: tls.CurveP256}
@@ -270,7 +271,7 @@ func TestFIPSModeWithPeersInNone(t *testing.T) {
 					t.Errorf("server %v: %v, %+v; want %+v", server, ours, theirs, want)
 				}
 				for _, peer := range []string{"tls x25519", "mayfly default"} {
-					ours, theirs := talk(t, server, peer)
+					theirs, ours := talk(t, server, peer)
 					if (ours != nil) != fips || (theirs.Err != "") != fips {
 						t.Errorf("server %v, with a peer %q: %v, %+v", server, peer, ours, theirs)
 					}

@@ -23,6 +23,7 @@ package mayflyredis
 
 import (
 	"context"
+	"crypto/aes"
 	"crypto/cipher"
 	"errors"
 	"fmt"
@@ -31,7 +32,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/crypto/chacha20poly1305"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/mayfly-tls/mayfly"
@@ -100,12 +100,16 @@ func New(o Options) (*Fleet, error) {
 		return nil, errors.New("mayflyredis: Options.Client is needed")
 	case o.Prefix == "":
 		return nil, errors.New("mayflyredis: Options.Prefix is needed: the name of the service")
-	case len(o.Secret) != chacha20poly1305.KeySize || slices.Max(o.Secret) == slices.Min(o.Secret):
+	case len(o.Secret) != 32 || slices.Max(o.Secret) == slices.Min(o.Secret):
 		return nil, errors.New("mayflyredis: Options.Secret must be 32 random bytes, of crypto/rand")
 	case o.Rotate < 0 || o.Keep < 0 || o.Refresh < 0 || o.Away < 0 || o.Skew < 0 || o.MaxUses < 0:
 		return nil, errors.New("mayflyredis: no option can be negative")
 	}
-	sealer, err := chacha20poly1305.NewX(o.Secret)
+	block, err := aes.NewCipher(o.Secret)
+	if err != nil {
+		return nil, fmt.Errorf("mayflyredis: Options.Secret: %w", err)
+	}
+	sealer, err := cipher.NewGCMWithRandomNonce(block)
 	if err != nil {
 		return nil, fmt.Errorf("mayflyredis: Options.Secret: %w", err)
 	}

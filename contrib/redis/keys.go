@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/mayfly-tls/mayfly"
 )
@@ -118,22 +117,17 @@ func parse(answer []any) (now int64, list []string, err error) {
 
 // newKey returns a key that nobody has yet, sealed.
 func (f *Fleet) newKey() (string, error) {
-	text := make([]byte, chacha20poly1305.NonceSizeX+32)
-	nonce, secret := text[:chacha20poly1305.NonceSizeX], text[chacha20poly1305.NonceSizeX:]
+	secret := make([]byte, 32)
 	defer clear(secret)
-	if _, err := rand.Read(text); err != nil {
+	if _, err := rand.Read(secret); err != nil {
 		return "", fmt.Errorf("mayflyredis: no randomness: %w", err)
 	}
-	return string(f.sealer.Seal(nonce[:len(nonce):len(nonce)], nonce, secret, []byte(f.o.Prefix))), nil
+	return string(f.sealer.Seal(nil, nil, secret, []byte(f.o.Prefix))), nil
 }
 
 // open returns the key that newKey has sealed; nil if it was sealed by others.
 func (f *Fleet) open(sealed string) *mayfly.SealingKey {
-	if len(sealed) < chacha20poly1305.NonceSizeX {
-		return nil
-	}
-	nonce, body := []byte(sealed[:chacha20poly1305.NonceSizeX]), []byte(sealed[chacha20poly1305.NonceSizeX:])
-	secret, err := f.sealer.Open(nil, nonce, body, []byte(f.o.Prefix))
+	secret, err := f.sealer.Open(nil, nil, []byte(sealed), []byte(f.o.Prefix))
 	if err != nil {
 		return nil
 	}
