@@ -95,6 +95,11 @@ func serverAnswers(t *testing.T, tr *testvec.Trace) {
 			t.Fatalf("ClientHello %d: %v", i+1, err)
 		}
 		compareAnswer(t, events, answers[i])
+		// The clients of some traces send an empty session ID, one of them as it resumes.
+		ccs := slices.ContainsFunc(events, func(e handshake.Event) bool { _, ok := e.(handshake.SendCCS); return ok })
+		if first := i == 0; ccs != first {
+			t.Errorf("a change_cipher_spec in answer %d: %t", i+1, ccs)
+		}
 		if resumed {
 			openEarlyData(t, tr, m, events)
 		}
@@ -181,11 +186,6 @@ func compareAnswer(t *testing.T, events []handshake.Event, want []byte) {
 	ours.Extensions = theirs.Extensions
 	if got := ours.Marshal(); !bytes.Equal(got, want) {
 		t.Errorf("answered\n%x, want\n%x", got, want)
-	}
-	compat := len(ours.SessionID) > 0
-	ccs := slices.ContainsFunc(events, func(e handshake.Event) bool { _, ok := e.(handshake.SendCCS); return ok })
-	if compat != ccs {
-		t.Errorf("session ID %x and change_cipher_spec sent: %t", ours.SessionID, ccs)
 	}
 }
 

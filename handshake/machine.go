@@ -262,7 +262,9 @@ func (m *Machine) endFlight() {
 	}
 }
 
-// sendCCS sends the one dummy change_cipher_spec of this side.
+// sendCCS sends the one dummy change_cipher_spec of this side (RFC 9846, Appendix E.4). A
+// server sends it to a client with an empty session ID, too: all clients must drop it, and
+// some wait for it, such as that of JDK 11 when it resumes.
 func (m *Machine) sendCCS() {
 	if !m.sentCCS {
 		m.sentCCS = true

@@ -142,7 +142,7 @@ func (m *Machine) askAgain(hello *wire.ClientHello, request *wire.ServerHello) {
 	m.summary.HelloRetry = true
 	m.transcript.HelloRetryRequest()
 	m.send(request.Marshal())
-	m.compatibility(hello)
+	m.sendCCS()
 	m.skipEarlyData(hello)
 }
 
@@ -243,7 +243,7 @@ func (m *Machine) sendServerHello(hello *wire.ClientHello, selected *selection) 
 		earlyKeys = m.earlyTraffic(early, m.suite)
 	}
 	m.send(answer.Marshal())
-	m.compatibility(hello)
+	m.sendCCS()
 	m.scheduleHandshake(early, shared)
 	m.emit(InstallWrite{Keys: m.secrets.serverHandshake.Keys(), Epoch: EpochHandshake})
 	if m.summary.EarlyData {
@@ -382,14 +382,6 @@ func serverFinished(m *Machine, _ serverAwaitsFinished, msg wire.Message) (state
 		Complete{},
 	)
 	return doneState{}, nil
-}
-
-// compatibility makes the handshake look like one of TLS 1.2, where the client
-// wants that (RFC 9846, Appendix E.4).
-func (m *Machine) compatibility(hello *wire.ClientHello) {
-	if len(hello.SessionID) > 0 {
-		m.sendCCS()
-	}
 }
 
 // skipEarlyData has the early data skipped that the client announces and we do

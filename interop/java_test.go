@@ -39,6 +39,14 @@ func TestJava(t *testing.T) {
 		j := startJava(t, nil, nil)
 		sessionCells(java, func(c cell) { j.runWith(t, c, j.tryResume) })
 	})
+	t.Run("empty-session-ID", func(t *testing.T) {
+		t.Parallel()
+		j := startJava(t, []string{"-Djdk.tls.client.useCompatibilityMode=false"}, nil)
+		for _, suite := range suites {
+			c := cell{peer: java, role: asClient, suite: suite, group: tls.X25519, auth: x509Server, key: ecdsaP256, with: emptySessionID}
+			j.runWith(t, c, j.tryResume)
+		}
+	})
 	t.Run("one-share", func(t *testing.T) {
 		// Its first share is one that we do not take, and as a server it takes
 		// none that we send at first.

@@ -54,6 +54,10 @@ func sessionCells(peer string, visit func(cell)) {
 	}
 }
 
+// emptySessionID is what rows are called whose client sends no legacy_session_id, which
+// leaves it to the server whether a change_cipher_spec comes (RFC 9846, Appendix E.4).
+const emptySessionID = "resumption, empty session ID"
+
 // tryResume makes three connections, of which the later ones resume.
 func (e *echoer) tryResume(t *testing.T, c cell) {
 	cfg, connect := c.resumable(t), e.connector(t, c)
@@ -61,6 +65,9 @@ func (e *echoer) tryResume(t *testing.T, c cell) {
 		ours, tap := openWith(t, c, cfg, connect(t))
 		c.check(t, ours, tap)
 		checkResumed(t, ours, n > 0)
+		if c.with == emptySessionID && (!tap.emptySessionID() || !tap.sentChangeCipherSpec()) {
+			t.Errorf("the ClientHello's session ID is empty: %v; a change_cipher_spec of ours: %v", tap.emptySessionID(), tap.sentChangeCipherSpec())
+		}
 		exchangeEcho(t, ours)
 		if got := e.expect(t, "ok"); got != tls.CipherSuiteName(c.suite) {
 			t.Errorf("%s says %q", e.peer, got)

@@ -46,6 +46,24 @@ func (w *wiretap) sawRetry() bool {
 	return bytes.Contains(w.in.head, random[:]) || bytes.Contains(w.out.head, random[:])
 }
 
+// sessionIDOffset is where a first record has the length of the legacy_session_id of its
+// ClientHello: behind the record's header, the message's, the version and the random.
+const sessionIDOffset = headerLen + 4 + 2 + 32
+
+// emptySessionID says whether the legacy_session_id of the client's ClientHello is empty.
+func (w *wiretap) emptySessionID() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.in.head) > sessionIDOffset && w.in.head[sessionIDOffset] == 0
+}
+
+// sentChangeCipherSpec says whether we sent a change_cipher_spec.
+func (w *wiretap) sentChangeCipherSpec() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return bytes.Contains(w.out.head, []byte{20, 3, 3, 0, 1, 1})
+}
+
 // received is how many bytes have come in.
 func (w *wiretap) received() int {
 	w.mu.Lock()
