@@ -260,29 +260,3 @@ func TestListMisuse(t *testing.T) {
 		t.Errorf("a file that was never read: %v", err)
 	}
 }
-
-// FuzzPinFile looks for panics, and for lines that would mean something else when
-// they are written again.
-func FuzzPinFile(f *testing.F) {
-	pin := seeded(1).Pin().String()
-	f.Add("# c\ndb.example " + pin + " x\n10.0.0.1 " + pin)
-	f.Add(pin + " alice\r\n" + pin + " alice")
-	f.Fuzz(func(t *testing.T, text string) {
-		hosts := &pinFile{parse: parseKnownHost}
-		lines, _ := hosts.parseLines([]byte(text))
-		for _, line := range lines {
-			again, err := hosts.parseLines([]byte(line.name + " " + line.pin.String()))
-			if err != nil || len(again) != 1 || again[0] != line {
-				t.Errorf("%q was read as %v, %v", line.name, again, err)
-			}
-		}
-		keys := &pinFile{parse: parseAuthorizedKey, unique: true}
-		lines, _ = keys.parseLines([]byte(text))
-		for _, line := range lines {
-			again, err := keys.parseLines([]byte(line.pin.String() + " " + line.name))
-			if err != nil || len(again) != 1 || again[0] != line {
-				t.Errorf("%q was read as %v, %v", line.name, again, err)
-			}
-		}
-	})
-}

@@ -9,17 +9,15 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
-	"strings"
+
+	"github.com/mayfly-tls/mayfly/internal/trust"
 )
 
 // A Pin names a public key: it is the SHA-256 of the key's SubjectPublicKeyInfo.
 // A raw public key and a certificate with the same key have the same Pin. Pins
 // can be compared with == and be keys of a map. The zero Pin is nobody's.
 type Pin [sha256.Size]byte
-
-const pinPrefix = "sha256//"
 
 // PinOf returns the Pin of a public key of a kind that x509.MarshalPKIXPublicKey
 // knows.
@@ -38,10 +36,8 @@ func PinOfCertificate(cert *x509.Certificate) Pin {
 
 // ParsePin reads what String writes, and nothing else.
 func ParsePin(s string) (Pin, error) {
-	var p Pin
-	encoded, ok := strings.CutPrefix(s, pinPrefix)
-	decoded, err := base64.StdEncoding.DecodeString(encoded)
-	if copy(p[:], decoded); !ok || err != nil || p.String() != s {
+	p, ok := trust.ParsePin(s)
+	if !ok {
 		return Pin{}, errors.New(`mayfly: this is not a pin: "sha256//" and the base64 of 32 bytes, as String and curl --pinnedpubkey write it`)
 	}
 	return p, nil
@@ -49,9 +45,7 @@ func ParsePin(s string) (Pin, error) {
 
 // String returns "sha256//" and the key's hash in base64, as curl --pinnedpubkey
 // takes it.
-func (p Pin) String() string {
-	return pinPrefix + base64.StdEncoding.EncodeToString(p[:])
-}
+func (p Pin) String() string { return trust.FormatPin(p) }
 
 // MarshalText is String.
 func (p Pin) MarshalText() ([]byte, error) { return []byte(p.String()), nil }

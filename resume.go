@@ -23,6 +23,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/schedule"
+	"github.com/mayfly-tls/mayfly/internal/trust"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
 
@@ -54,7 +55,7 @@ const ticketPurpose = "ticket"
 // address where it has none, and who the client is. A server that is told another name,
 // or shown another key, is never offered them.
 func (i *introduction) sessionName() string {
-	name := canonicalName(i.settings.ServerName)
+	name := trust.CanonicalName(i.settings.ServerName)
 	if name == "" {
 		name = "address"
 		if i.remote != nil {
@@ -116,7 +117,7 @@ func (i *introduction) takeSession() (*Session, error) {
 // present Peers accept.
 func (i *introduction) mayOffer(state *resumption.State) bool {
 	s := i.settings
-	if state.Expired(s.now()) || i.tooOld(state) || len(state.Ticket) == 0 || state.Secret.Len() == 0 || state.ServerName != canonicalName(s.ServerName) {
+	if state.Expired(s.now()) || i.tooOld(state) || len(state.Ticket) == 0 || state.Secret.Len() == 0 || state.ServerName != trust.CanonicalName(s.ServerName) {
 		return false
 	}
 	if state.Own != ([32]byte{}) && !i.isOwn(state.Own) {
@@ -162,7 +163,7 @@ func (i *introduction) findSession(offer handshake.Offer) (*handshake.PSK, error
 			return nil, nil
 		}
 		i.ticketEarly = max(i.ticketEarly, int(min(state.MaxEarlyData, maxEarlyData)))
-		if state.Expired(i.settings.now()) || i.tooOld(state) || state.ServerName != canonicalName(offer.Hello.ServerName) {
+		if state.Expired(i.settings.now()) || i.tooOld(state) || state.ServerName != trust.CanonicalName(offer.Hello.ServerName) {
 			state.Wipe()
 			return nil, nil
 		}
@@ -310,7 +311,7 @@ func (i *introduction) newTicket(secret *schedule.Resumption, key *SealingKey, n
 	if s.GetCertificate == nil {
 		state.Own = [32]byte{}
 	}
-	state.ServerName = canonicalName(i.known.ServerName)
+	state.ServerName = trust.CanonicalName(i.known.ServerName)
 	state.Lifetime = min(s.tickets.Lifetime, state.Authenticated.Add(s.tickets.MaxAge).Sub(s.now())).Truncate(time.Second)
 	if state.Lifetime <= 0 {
 		return nil, nil // the peer has to prove its key again soon

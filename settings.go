@@ -19,6 +19,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/policy"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/suite"
+	"github.com/mayfly-tls/mayfly/internal/trust"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
@@ -220,10 +221,10 @@ func (s *settings) checkNames() error {
 		return configError("NextProtos: the protocols' names have up to 4096 bytes together")
 	}
 	for i, name := range s.ServerNames {
-		if hostName(name) == "" || net.ParseIP(name) != nil {
+		if trust.HostName(name) == "" || net.ParseIP(name) != nil {
 			return configError("ServerNames holds host names (others than ASCII as xn--…), not addresses")
 		}
-		s.ServerNames[i] = canonicalName(name)
+		s.ServerNames[i] = trust.CanonicalName(name)
 	}
 	return nil
 }
@@ -284,7 +285,7 @@ func (s *settings) settlePeers(host string) error {
 	if !s.server && s.ServerName == "" && !judge.explicitName() {
 		s.ServerName = host
 	}
-	if s.ServerName != "" && hostName(s.ServerName) == "" {
+	if s.ServerName != "" && trust.HostName(s.ServerName) == "" {
 		return configError("ServerName is neither a host name (others than ASCII as xn--…) nor an address")
 	}
 	s.peers = judge
@@ -303,7 +304,7 @@ func (s *settings) sni() string { return sentName(s.ServerName) }
 
 // sentName is what is sent of a server's name: host names only (RFC 6066, Section 3).
 func sentName(name string) string {
-	name = canonicalName(name)
+	name = trust.CanonicalName(name)
 	if net.ParseIP(strings.Trim(name, "[]")) != nil || strings.Contains(name, "%") {
 		return ""
 	}
@@ -312,7 +313,7 @@ func sentName(name string) string {
 
 // servesName reports whether this server answers to name.
 func (s *settings) servesName(name string) bool {
-	return len(s.ServerNames) == 0 || slices.Contains(s.ServerNames, canonicalName(name))
+	return len(s.ServerNames) == 0 || slices.Contains(s.ServerNames, trust.CanonicalName(name))
 }
 
 func (s *settings) handshakeTimeout() time.Duration {
@@ -327,11 +328,6 @@ func (s *settings) now() time.Time {
 		return s.Time()
 	}
 	return time.Now()
-}
-
-// canonicalName lowers a host name and takes the final dot away.
-func canonicalName(name string) string {
-	return strings.TrimSuffix(strings.ToLower(name), ".")
 }
 
 // keyLog writes the lines of KeyLogWriter, one at a time.

@@ -14,6 +14,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
+	"github.com/mayfly-tls/mayfly/internal/trust"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
 
@@ -31,7 +32,7 @@ func (i *introduction) newTicketTaker() *tickets {
 		return nil
 	}
 	memory := *i.known.memory
-	memory.ServerName = canonicalName(i.settings.ServerName)
+	memory.ServerName = trust.CanonicalName(i.settings.ServerName)
 	return &tickets{settings: i.settings, name: i.sessionName(), memory: &memory}
 }
 

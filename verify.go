@@ -19,6 +19,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
+	"github.com/mayfly-tls/mayfly/internal/trust"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
@@ -203,7 +204,7 @@ func byName(credentials []*credential.Credential, name string) []*credential.Cre
 
 func (i *introduction) hello(h *wire.ClientHello) *ClientHello {
 	hello := &ClientHello{
-		ServerName: canonicalName(h.ServerName), NextProtos: h.ALPN, CipherSuites: h.CipherSuites,
+		ServerName: trust.CanonicalName(h.ServerName), NextProtos: h.ALPN, CipherSuites: h.CipherSuites,
 		LocalAddr: i.local, RemoteAddr: i.remote,
 	}
 	for _, g := range h.SupportedGroups {
@@ -332,7 +333,7 @@ func (i *introduction) describe(complete bool) tls.ConnectionState {
 		CipherSuite:        uint16(m.Suite),
 		CurveID:            tls.CurveID(m.Group),
 		NegotiatedProtocol: m.ALPN,
-		ServerName:         canonicalName(m.ServerName),
+		ServerName:         trust.CanonicalName(m.ServerName),
 		HelloRetryRequest:  m.HelloRetry,
 		DidResume:          m.resumed,
 

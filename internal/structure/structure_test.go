@@ -20,10 +20,10 @@ import (
 // improves a figure lowers its limit.
 var limits = figures{
 	Files:        52,
-	Lines:        10180,
+	Lines:        9965,
 	LongestFile:  600,
-	Cycle:        29,
-	MutualPairs:  41,
+	Cycle:        28,
+	MutualPairs:  40,
 	ConnMethods:  119,
 	Undocumented: 0,
 }
