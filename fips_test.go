@@ -86,7 +86,8 @@ func TestFIPSPeer(t *testing.T) {
 	if !ok {
 		t.Skip("it is a program for other tests")
 	}
-	fields := strings.Fields(order)                                                                            // role, implementation, groups, address; or detach, suite, offer
+	fields := strings.Fields(order) // role, implementation, groups, address; or detach, suite, offer;
+	// or save, key, file
 	curves := map[string][]tls.CurveID{"x25519": {tls.X25519}, "both": {tls.X25519, tls.CurveP256}}[fields[2]] // nil: the default
 	report := func(p fipsPeer) {
 		line, err := json.Marshal(p)
@@ -97,6 +98,13 @@ func TestFIPSPeer(t *testing.T) {
 	}
 	if fields[0] == "detach" {
 		report(fipsPeer{Blob: detached(t, fields[1], fields[2])})
+		return
+	}
+	if fields[0] == "save" {
+		if err := mayfly.SaveSessions(fields[2], sealingKey(t, fields[1]), mayfly.NewSessionCache(0)); err != nil {
+			t.Fatal(err)
+		}
+		report(fipsPeer{})
 		return
 	}
 	var conn net.Conn
@@ -147,6 +155,19 @@ func plainPeer(t *testing.T, fields []string, curves []tls.CurveID, conn net.Con
 		c = mayfly.Client(conn, config)
 	}
 	return c.Handshake, func() (uint16, tls.CurveID) { s := c.ConnectionState(); return s.CipherSuite, s.CurveID }
+}
+
+func sealingKey(t *testing.T, text string) *mayfly.SealingKey {
+	t.Helper()
+	secret, err := hex.DecodeString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := mayfly.NewSealingKey(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
 }
 
 // detached gives a connection away that has ChaCha20-Poly1305, or X25519, or neither.
@@ -618,6 +639,12 @@ func fipsSessions(t *testing.T) {
 		t.Error("a session from a file is not resumed")
 	} else {
 		fipsApproved(t, state)
+	}
+	// A process in no such mode seals with ChaCha20-Poly1305, under the same key.
+	secret := strings.Repeat("0123456789abcdef", 4)
+	startFIPSPeer(t, "save "+secret+" "+file)()
+	if _, err := mayfly.LoadSessions(file, sealingKey(t, secret), 0); !errors.Is(err, mayfly.ErrSessionFile) {
+		t.Errorf("a file that is sealed with ChaCha20-Poly1305: %v", err)
 	}
 }
 
