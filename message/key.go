@@ -12,6 +12,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -291,8 +292,8 @@ func newAgreement(key *ecdh.PrivateKey) *agreement {
 func parseKey(text []byte) (*Key, error) {
 	held := new(heldKey)
 	var certificates []*x509.Certificate
-	text = keyfile.TrimMark(text)
-	for {
+	all := keyfile.TrimMark(text)
+	for text := all; ; {
 		var block *pem.Block
 		if block, text = pem.Decode(text); block == nil {
 			break
@@ -324,6 +325,13 @@ func parseKey(text []byte) (*Key, error) {
 		}
 	}
 	if len(held.private) == 0 {
+		if held.identity != nil {
+			if _, isRSA := held.identity.Public().(*rsa.PublicKey); isRSA {
+				return nil, errors.New(keyfile.IsRSA)
+			}
+		} else if says := keyfile.Foreign(all); says != "" {
+			return nil, errors.New(says)
+		}
 		return nil, errors.New("has no encryption key: `mayfly keygen` makes one beside a new identity, and `mayfly keygen --add` beside one that is there")
 	}
 	return &Key{held}, nil

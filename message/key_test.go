@@ -212,7 +212,7 @@ func TestLoadKey(t *testing.T) {
 		"empty":      {"", "no encryption key"},
 		"encrypted":  {block("ENCRYPTED PRIVATE KEY", []byte("x")), "is encrypted"},
 		"damaged":    {block("PRIVATE KEY", []byte("x")), "is damaged"},
-		"RSA":        {block("PRIVATE KEY", rsaKey), "no encryption key"},
+		"RSA":        {block("PRIVATE KEY", rsaKey), "is an RSA key"},
 		"bad cert":   {string(good) + block("CERTIFICATE", []byte("x")), "certificate that is damaged"},
 		"large":      {string(good) + strings.Repeat("\n", 1<<17), "too large"},
 	} {

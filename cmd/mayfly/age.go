@@ -5,11 +5,14 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"filippo.io/age"
+	"filippo.io/age/armor"
 
 	"github.com/mayfly-tls/mayfly/message"
 )
@@ -85,6 +88,10 @@ func (k *errorKeeper) Read(p []byte) (int, error) {
 // is in it.
 func (k *errorKeeper) because(err, otherwise error) error {
 	switch {
+	case errors.As(k.err, new(*armor.Error)) && errors.Is(k.err, io.ErrUnexpectedEOF):
+		return message.ErrTruncated
+	case errors.As(k.err, new(*armor.Error)) && !errors.As(k.err, new(*fs.PathError)) && !errors.Is(k.err, context.Canceled):
+		return message.ErrDamaged // the armor's own error quotes what is there
 	case k.err != nil:
 		return k.err
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):

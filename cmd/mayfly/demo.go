@@ -264,7 +264,7 @@ func demoKey(name string) (*mayfly.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := saveKey(name, id); err != nil {
+	if err := saveKey(name, id, nil); err != nil {
 		return nil, err
 	}
 	return mayfly.LoadIdentity(name)

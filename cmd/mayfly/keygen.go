@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -32,6 +33,9 @@ messages for the key; --add adds the second key to a file that has only the firs
 		Example: "  mayfly keygen -o node.key",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if add && file == "-" {
+				return errors.New("--add goes with a file: -o - writes a new key to standard output")
+			}
 			if add {
 				return addKey(file)
 			}
@@ -39,14 +43,18 @@ messages for the key; --add adds the second key to a file that has only the firs
 			if err != nil {
 				return err
 			}
-			if err := saveKey(file, id); err != nil {
+			pin := cmd.OutOrStdout()
+			if file == "-" {
+				pin = cmd.ErrOrStderr()
+			}
+			if err := saveKey(file, id, cmd.OutOrStdout()); err != nil {
 				return err
 			}
-			fmt.Fprintln(cmd.OutOrStdout(), id.Pin())
+			fmt.Fprintln(pin, id.Pin())
 			return nil
 		},
 	}
-	cmd.Flags().StringVarP(&file, "out", "o", "mayfly.key", "`file` to write the private key to")
+	cmd.Flags().StringVarP(&file, "out", "o", "mayfly.key", "`file` to write the private key to (-: standard output, and the pin to standard error)")
 	cmd.Flags().BoolVar(&add, "add", false, "add a key for messages to that in the file")
 	return cmd
 }
@@ -89,8 +97,9 @@ func addKey(file string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// saveKey writes a key, and one for messages, to a file that must not be there.
-func saveKey(file string, id *mayfly.Identity) error {
+// saveKey writes a key, and one for messages, to a file that must not be there; "-" is
+// stdout.
+func saveKey(file string, id *mayfly.Identity, stdout io.Writer) error {
 	k, err := message.NewKey(id)
 	if err != nil {
 		return err
@@ -101,6 +110,10 @@ func saveKey(file string, id *mayfly.Identity) error {
 		return err
 	}
 	defer clear(key)
+	if file == "-" {
+		_, err := stdout.Write(key)
+		return err
+	}
 	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return fmt.Errorf("%s is there already, and a key is never overwritten: name another file with -o", file)

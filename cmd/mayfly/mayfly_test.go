@@ -122,6 +122,28 @@ func TestKeygen(t *testing.T) {
 	}
 }
 
+// TestKeygenToStandardOutput writes the key to standard output and the pin to standard
+// error, and makes no file.
+func TestKeygenToStandardOutput(t *testing.T) {
+	t.Chdir(t.TempDir())
+	out, errs, code := runMayfly(t, "keygen", "-o", "-")
+	if code != 0 || strings.Count(out, "BEGIN PRIVATE KEY") != 2 || !strings.HasPrefix(errs, "sha256//") {
+		t.Fatalf("keygen: %d, %s", code, errs)
+	}
+	if entries, err := os.ReadDir("."); err != nil || len(entries) != 0 {
+		t.Errorf("%v was made: %v", entries, err)
+	}
+	if err := os.WriteFile("key", []byte(out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if pin, _, code := runMayfly(t, "pin", "key"); code != 0 || pin != errs {
+		t.Errorf("the pin of the key is %s, and %s was printed", pin, errs)
+	}
+	if _, errs, code := runMayfly(t, "keygen", "--add", "-o", "-"); code != exitUsage || !strings.Contains(errs, "--add goes with a file") {
+		t.Errorf("keygen --add: %d, %s", code, errs)
+	}
+}
+
 // TestPinAgreesWithOpenSSL computes the pin of a key that OpenSSL reads.
 func TestPinAgreesWithOpenSSL(t *testing.T) {
 	openssl, err := exec.LookPath("openssl")

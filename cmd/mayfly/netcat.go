@@ -11,11 +11,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
 	"github.com/mayfly-tls/mayfly"
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/tunnel"
 )
 
 func listenCommand() *cobra.Command {
@@ -79,16 +81,31 @@ func waitOn(cmd *cobra.Command, addr string, config *mayfly.Config) (*mayfly.Lis
 	return ln, nil
 }
 
-// listenerTrace says whom a listener turns away; with --trace, all that happens.
+// listenerTrace says whom a listener turns away, and now and then that the system hands out
+// no connections; with --trace, all that happens.
 func (o *options) listenerTrace(stderr io.Writer) *mayfly.Trace {
-	if o.trace {
-		return printTrace(stderr)
-	}
-	return &mayfly.Trace{HandshakeDone: func(_ context.Context, i mayfly.HandshakeInfo) {
+	var log tunnel.AcceptLog
+	all := &mayfly.Trace{HandshakeDone: func(_ context.Context, i mayfly.HandshakeInfo) {
 		if i.Err != nil {
 			fmt.Fprintf(stderr, "turned %v away: %s\n", i.RemoteAddr, sentence(i.Err))
 		}
 	}}
+	if o.trace {
+		all = printTrace(stderr)
+	}
+	turnedAway := all.AcceptError
+	all.AcceptError = func(ctx context.Context, i mayfly.AcceptErrorInfo) {
+		if i.RemoteAddr != nil {
+			if turnedAway != nil {
+				turnedAway(ctx, i)
+			}
+			return
+		}
+		if failures, ok := log.Take(time.Now()); ok {
+			fmt.Fprintf(stderr, "a connection cannot be accepted, %d times so far or since the last such line; trying again: %s\n", failures, sentence(i.Err))
+		}
+	}
+	return all
 }
 
 func dialCommand() *cobra.Command {

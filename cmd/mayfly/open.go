@@ -7,14 +7,18 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
+	"filippo.io/age/armor"
 	"github.com/spf13/cobra"
 
+	"github.com/mayfly-tls/mayfly/cmd/mayfly/internal/dissect"
+	"github.com/mayfly-tls/mayfly/internal/keyfile"
 	"github.com/mayfly-tls/mayfly/message"
 )
 
@@ -24,12 +28,12 @@ func openCommand() *cobra.Command {
 		Use:   "open -i KEY [FILE]",
 		Short: "Open a file that was sealed for a key",
 		Long: `Open FILE, or standard input: a message of seal's or of another program's (CMS in DER
-or PEM, or a mail), or a file in the age format. Nothing is written that is not known
-to be authentic. KEY is a file made by keygen, or a PEM file with an X25519 or P-256
-key and its certificate. With --from or --ca, the message has to be signed, and what
-was signed is written; without them, a signed message is written with its signature
-around it, as other programs verify it. What cannot be read twice, as standard input
-often cannot, is kept in a temporary file for the time, sealed as it is.
+or PEM, or a mail), or a file in the age format, armored or not. Nothing is written that
+is not known to be authentic. KEY is a file made by keygen, or a PEM file with an X25519
+or P-256 key and its certificate. With --from or --ca, the message has to be signed,
+and what was signed is written; without them, a signed message is written with its
+signature around it, as other programs verify it. What cannot be read twice, as standard
+input often cannot, is kept in a temporary file for the time, sealed as it is.
 
 Exit codes: 0 success; 1 the message is for another key, damaged, truncated, not
 authentic or not signed; 2 the command line or a key file cannot be used.`,
@@ -41,7 +45,7 @@ authentic or not signed; 2 the command line or a key file cannot be used.`,
 	}
 	f := cmd.Flags()
 	f.StringVarP(&o.key, "identity", "i", "", "the private key: a PEM `file`")
-	f.StringVarP(&o.out, "out", "o", "", "`file` to write (default: standard output)")
+	f.StringVarP(&o.out, "out", "o", "", "`file` to write (- or none: standard output)")
 	f.StringArrayVar(&o.from, "from", nil, "the `pin` of a signer to accept, or any, which says who it was; may be repeated")
 	f.StringVar(&o.ca, "ca", "", "accept signers with a certificate of the authorities in this PEM `file`, and say who it was")
 	f.Int64Var(&o.spool, "spool", 0, "the most `MiB` to keep of a message that cannot be read twice (0: no limit)")
@@ -130,7 +134,7 @@ func (o *openOptions) open(r io.Reader, key *message.Key, options *message.OpenO
 func signedBy(s *message.Signature, named bool) string {
 	line := "signed by " + s.Pin.String()
 	if named {
-		line += fmt.Sprintf(" (%+q)", s.Certificate.Subject.String())
+		line += fmt.Sprintf(" (%+q%s)", dissect.Name(s.Certificate.Subject), addresses(s.Certificate))
 		if !s.CertificateBound {
 			line += "; the signature does not cover the name: a recipient could have put in another certificate of the same key"
 		}
@@ -139,6 +143,20 @@ func signedBy(s *message.Signature, named bool) string {
 }
 
 // accept makes the judge of signatures of the flags, nil if there is none.
+// addresses are the e-mail addresses of a certificate (rfc822Name), as a list that goes on.
+func addresses(cert *x509.Certificate) string {
+	all := cert.EmailAddresses
+	shown := all[:min(len(all), 10)]
+	var text strings.Builder
+	for _, a := range shown {
+		fmt.Fprintf(&text, ", %+q", a)
+	}
+	if more := len(all) - len(shown); more > 0 {
+		fmt.Fprintf(&text, ", and %d more", more)
+	}
+	return text.String()
+}
+
 func (o *openOptions) accept() (func(*message.Signature) error, error) {
 	if o.ca != "" {
 		pool, err := authorities(o.ca)
@@ -180,18 +198,46 @@ func (o *openOptions) lookInside(plain io.Reader, b *bar) (io.Reader, error) {
 	return r, nil
 }
 
-// peekAge looks at how a file begins. What can be sought in still can.
+// peekAge looks at how a file begins. What can be sought in still can, unless it is armored:
+// then the armor is taken off.
 func peekAge(r io.Reader) (io.Reader, bool, error) {
-	head := make([]byte, len(ageIntro))
+	head := make([]byte, 256)
 	n, err := io.ReadFull(r, head)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return nil, false, err
 	}
-	isAge := string(head[:n]) == ageIntro
+	head = head[:n]
+	text := bytes.TrimLeft(keyfile.TrimMark(head), " \t\r\n")
+	if bytes.HasPrefix(text, []byte(armor.Header)) {
+		return armor.NewReader(&shortLines{r: io.MultiReader(bytes.NewReader(text), r)}), true, nil
+	}
+	isAge := bytes.HasPrefix(head, []byte(ageIntro))
 	if s, ok := r.(io.Seeker); ok {
 		if _, err := s.Seek(-int64(n), io.SeekCurrent); err == nil {
 			return r, isAge, nil
 		}
 	}
-	return io.MultiReader(bytes.NewReader(head[:n]), r), isAge, nil
+	return io.MultiReader(bytes.NewReader(head), r), isAge, nil
+}
+
+// maxArmorLine is more than any line of armor has. The armor's reader holds a line as a whole.
+const maxArmorLine = 4 << 10
+
+// shortLines fails where a line is longer than maxArmorLine.
+type shortLines struct {
+	r io.Reader
+	n int // bytes since the last end of a line
+}
+
+func (s *shortLines) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p[:min(len(p), maxArmorLine)])
+	if at := bytes.LastIndexByte(p[:n], '\n'); at >= 0 {
+		s.n = n - at - 1
+	} else {
+		s.n += n
+	}
+	if s.n > maxArmorLine {
+		return 0, message.ErrDamaged
+	}
+	return n, err
 }

@@ -42,7 +42,7 @@ identity; with --cert and --cert-key, by an X.509 certificate (Ed25519, ECDSA or
 	f.StringVarP(&o.key, "identity", "i", "", "sign with the identity in this PEM `file`")
 	f.StringVar(&o.cert, "cert", "", "sign with the X.509 certificate chain in this PEM `file`")
 	f.StringVar(&o.certKey, "cert-key", "", "the private key of --cert: a PEM `file` that nobody else may read")
-	f.StringVarP(&o.out, "out", "o", "", "`file` to write (default: standard output)")
+	f.StringVarP(&o.out, "out", "o", "", "`file` to write (- or none: standard output)")
 	f.StringVar(&o.cipher, "cipher", "aes-256-gcm", "`cipher`: aes-256-gcm, aes-128-gcm or chacha20-poly1305")
 	f.BoolVar(&o.mime, "mime", false, "write a mail; FILE should be a MIME entity")
 	f.BoolVar(&o.age, "age", false, "write the age format, which is read as it comes")

@@ -13,6 +13,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"io"
@@ -25,6 +26,8 @@ import (
 	"testing"
 	"testing/iotest"
 	"time"
+
+	"filippo.io/age/armor"
 
 	"github.com/mayfly-tls/mayfly/message"
 )
@@ -271,9 +274,15 @@ func TestSealWithX509(t *testing.T) {
 func TestSignedBy(t *testing.T) {
 	cert := &x509.Certificate{Subject: pkix.Name{CommonName: "alice"}}
 	const note = "the signature does not cover the name"
+	cert.EmailAddresses = []string{"alice@example.com", "\x1b[2J@example.com"}
+	email := pkix.AttributeTypeAndValue{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: "a+b@example.com"}
+	mailed := &x509.Certificate{Subject: pkix.Name{CommonName: "alice", Names: []pkix.AttributeTypeAndValue{email}}}
+	if line := signedBy(&message.Signature{Certificate: mailed, CertificateBound: true}, true); !strings.Contains(line, `("CN=alice,emailAddress=a\\+b@example.com")`) {
+		t.Error(line)
+	}
 	for _, v := range []struct{ named, bound bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
 		line := signedBy(&message.Signature{Certificate: cert, CertificateBound: v.bound}, v.named)
-		if strings.Contains(line, `("CN=alice")`) != v.named || strings.Contains(line, note) != (v.named && !v.bound) {
+		if strings.Contains(line, `("CN=alice", "alice@example.com", "\x1b[2J@example.com")`) != v.named || strings.Contains(line, note) != (v.named && !v.bound) {
 			t.Errorf("named %v, covered %v: %s", v.named, v.bound, line)
 		}
 	}
@@ -382,6 +391,54 @@ func TestAgeErrors(t *testing.T) {
 	}
 }
 
+// TestOpenArmoredAge opens armored files of the age format, as editors and mail programs leave
+// them, and names those that are cut or damaged.
+func TestOpenArmoredAge(t *testing.T) {
+	m := newMailbox(t)
+	m.want(0, "", "seal", "--age", "-r", m.receiver, "-o", m.file("binary"), m.file("plain"))
+	binary, err := os.ReadFile(m.file("binary"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	w := armor.NewWriter(&b)
+	if _, err := w.Write(binary); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	lines := strings.SplitAfter(text, "\n")
+	const cut, damaged = "its end is missing", "it is damaged"
+	for name, v := range map[string]struct{ text, says string }{
+		"as it is":               {text, ""},
+		"with CRLF":              {strings.ReplaceAll(text, "\n", "\r\n"), ""},
+		"behind a mark and gaps": {"\ufeff\n \t\n" + text, ""},
+		"before gaps":            {text + "\n\n", ""},
+		"cut after a line":       {strings.Join(lines[:100], ""), cut},
+		"only a header":          {lines[0], cut},
+		"cut in a line":          {text[:5000], damaged},
+		"with a line too many":   {lines[0] + "evil\n" + strings.Join(lines[1:], ""), damaged},
+		"before other text":      {text + "evil\n", damaged},
+		"with an endless line":   {lines[0] + strings.Repeat("A", 1<<20), damaged},
+		"without an end":         {strings.Join(lines[:len(lines)-2], "") + "evil\n", damaged},
+	} {
+		m.put("armored", []byte(v.text))
+		if v.says == "" {
+			m.want(0, "", "open", "-i", m.key, "-o", m.file("out"), m.file("armored"))
+			m.same("out")
+			continue
+		}
+		_, errs, code := runMayfly(t, "open", "-i", m.key, "-o", m.file("none"), m.file("armored"))
+		if code != exitFailed || !strings.Contains(errs, v.says) || strings.Contains(errs, "evil") {
+			t.Errorf("%s: %d, %.200s", name, code, errs)
+		}
+		m.absent("none")
+	}
+	m.want(exitFailed, "which is not signed", "open", "-i", m.key, "--from", "any", m.file("armored"))
+}
+
 // TestAge exchanges files with the age tool.
 func TestAge(t *testing.T) {
 	age, err := exec.LookPath("age")
@@ -403,6 +460,10 @@ func TestAge(t *testing.T) {
 	theirs := strings.TrimSpace(m.want(0, "", "recipient", "--age", m.key))
 	run(age, "-r", theirs, "-o", m.file("sealed"), m.file("plain"))
 	m.want(0, "", "open", "-i", m.key, "-o", m.file("out"), m.file("sealed"))
+	m.same("out")
+
+	run(age, "-a", "-r", theirs, "-o", m.file("armored"), m.file("plain"))
+	m.want(0, "", "open", "-i", m.key, "-o", m.file("out"), m.file("armored"))
 	m.same("out")
 
 	k, err := message.LoadKey(m.key)

@@ -170,7 +170,7 @@ func derValue(tag byte, b []byte) string {
 		}
 	case 0x0c, 0x13, 0x14, 0x16, 0x17, 0x18:
 		return quote(b)
-	case 0x82, 0x86: // in a GeneralName: a DNS name, a URI
+	case 0x81, 0x82, 0x86: // in a GeneralName: an e-mail address, a DNS name, a URI
 		if printable(b) {
 			return quote(b)
 		}

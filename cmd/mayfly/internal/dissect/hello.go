@@ -77,7 +77,7 @@ func certificate(c *cursor) {
 // describeCredential says what a credential is, as far as it can be read.
 func describeCredential(b []byte) (string, *shape) {
 	if cert, err := x509.ParseCertificate(b); err == nil {
-		return fmt.Sprintf("X.509 certificate of %s, by %s", quote([]byte(cert.Subject.String())), quote([]byte(cert.Issuer.String()))), certificateShape()
+		return fmt.Sprintf("X.509 certificate of %s, by %s", quote([]byte(Name(cert.Subject))), quote([]byte(Name(cert.Issuer)))), certificateShape()
 	}
 	if _, err := x509.ParsePKIXPublicKey(b); err == nil {
 		return "raw public key (RFC 7250)", publicKeyShape("SubjectPublicKeyInfo")

@@ -76,7 +76,7 @@ func (s *session) identify(conn *mayfly.Conn, accepted bool) *Identity {
 	switch {
 	case accepted && len(peer.Chains) > 0:
 		chain := peer.Chains[0]
-		id.Verdict = fmt.Sprintf("verified: its certificate is for %s, and a chain of %d leads to the root %s", dissect.Quote(s.name), len(chain), dissect.Quote(chain[len(chain)-1].Subject.String()))
+		id.Verdict = fmt.Sprintf("verified: its certificate is for %s, and a chain of %d leads to the root %s", dissect.Quote(s.name), len(chain), dissect.Quote(dissect.Name(chain[len(chain)-1].Subject)))
 	case accepted && peer.Name != "":
 		id.Verdict = "verified: its key is the one known for " + dissect.Quote(peer.Name)
 	case accepted:
@@ -130,12 +130,15 @@ func bracketed(name string) string {
 
 func describeCert(c *x509.Certificate) *Cert {
 	d := &Cert{
-		Subject: dissect.Quote(c.Subject.String()), Issuer: dissect.Quote(c.Issuer.String()),
+		Subject: dissect.Quote(dissect.Name(c.Subject)), Issuer: dissect.Quote(dissect.Name(c.Issuer)),
 		NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(), Key: describeKey(c.PublicKey), Signature: c.SignatureAlgorithm.String(),
 		Serial: fmt.Sprintf("%x", c.SerialNumber), SHA256: fmt.Sprintf("%x", sha256.Sum256(c.Raw)), CA: c.IsCA && c.BasicConstraintsValid,
 	}
 	for _, name := range c.DNSNames[:min(len(c.DNSNames), 100)] {
 		d.Names = append(d.Names, dissect.Quote(name))
+	}
+	for _, address := range c.EmailAddresses[:min(len(c.EmailAddresses), 100)] {
+		d.Names = append(d.Names, dissect.Quote(address))
 	}
 	for _, ip := range c.IPAddresses[:min(len(c.IPAddresses), 100)] {
 		d.Names = append(d.Names, ip.String())

@@ -14,6 +14,7 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync/atomic"
@@ -150,7 +151,7 @@ func (s *session) dial(ctx context.Context) (net.Conn, error) {
 // talk does the handshake, changes keys, and closes.
 func (s *session) talk(ctx context.Context, conn *mayfly.Conn) {
 	defer conn.Close()
-	if s.err = conn.HandshakeContext(ctx); s.err != nil {
+	if s.err = explained(conn.HandshakeContext(ctx)); s.err != nil {
 		return
 	}
 	read := make(chan error, 1)
@@ -167,6 +168,15 @@ func (s *session) talk(ctx context.Context, conn *mayfly.Conn) {
 	case err != nil && !errors.Is(err, net.ErrClosed):
 		s.err = err
 	}
+}
+
+// explained says what a server is that does not speak TLS 1.3: its alert, or its version in
+// the ServerHello, tells only the specialist.
+func explained(err error) error {
+	if e, ok := errors.AsType[*mayfly.AlertError](err); ok && e.Code.String() == "protocol_version" {
+		return fmt.Errorf("the server speaks TLS 1.2 at most: %w", err)
+	}
+	return err
 }
 
 // rekey changes the keys, as often as it was asked for. Each time the server is asked to

@@ -414,3 +414,31 @@ func TestFlood(t *testing.T) {
 		t.Errorf("the page has %d bytes", len(page))
 	}
 }
+
+// TestServersWithoutTLS13 inspects servers that refuse TLS 1.3 by an alert, and those that
+// answer with a ServerHello of an older version.
+func TestServersWithoutTLS13(t *testing.T) {
+	t.Parallel()
+	_, cert, _ := newIdentity(t)
+	hello := func(version byte) func(net.Conn) {
+		return func(conn net.Conn) {
+			body := append([]byte{3, version}, make([]byte, 32)...)
+			body = append(body, 0, 0xc0, 0x2f, 0) // no session, ECDHE with RSA and AES-128-GCM, no compression
+			message := append([]byte{2, 0, 0, byte(len(body))}, body...)
+			_, _ = conn.Write(append([]byte{22, 3, version, 0, byte(len(message))}, message...))
+			_, _ = io.Copy(io.Discard, conn)
+		}
+	}
+	for name, addr := range map[string]string{
+		"crypto/tls":               serveTLS(t, &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: tls.VersionTLS12}),
+		"a ServerHello of TLS 1.2": serve(t, hello(3)),
+		"a ServerHello of TLS 1.0": serve(t, hello(1)),
+	} {
+		r := run(t, &Options{Addr: addr, Config: new(mayfly.Config)})
+		text, page := onPage(t, r)
+		const says = "the server speaks TLS 1.2 at most"
+		if r.Err == nil || !strings.Contains(r.Err.Error(), says) || !strings.Contains(text, says) || !strings.Contains(page, says) {
+			t.Errorf("%s: %v", name, r.Err)
+		}
+	}
+}

@@ -22,8 +22,7 @@ type plainFront struct {
 	once sync.Once
 	err  error
 
-	logged     time.Time // when a failure to accept was last logged
-	suppressed int       // failures since then
+	failures AcceptLog
 }
 
 // The waits after a failure to accept that passes: too many open files, say.
@@ -36,6 +35,30 @@ const (
 	acceptLogEvery = 10 * time.Second
 )
 
+const notAccepted = "a connection cannot be accepted; trying again"
+
+// An AcceptLog bounds how often the log says that the system hands out no connection. Its
+// zero value is ready.
+type AcceptLog struct {
+	mu       sync.Mutex
+	logged   time.Time // when one was last logged
+	failures int       // since then
+}
+
+// Take counts a failure. Where it is to be logged, it returns how many there were since the
+// last one.
+func (l *AcceptLog) Take(now time.Time) (failures int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.failures++
+	if now.Sub(l.logged) < acceptLogEvery {
+		return 0, false
+	}
+	failures = l.failures
+	l.logged, l.failures = now, 0
+	return failures, true
+}
+
 // Accept returns net.ErrClosed after Close, and no other error: whatever else keeps the
 // system from handing out a connection is waited for.
 func (f *plainFront) Accept() (net.Conn, error) {
@@ -44,9 +67,8 @@ func (f *plainFront) Accept() (net.Conn, error) {
 		if err == nil || errors.Is(err, net.ErrClosed) {
 			return c, err
 		}
-		if f.suppressed++; time.Since(f.logged) >= acceptLogEvery {
-			f.log.Warn("a connection cannot be accepted; trying again", "error", err, "wait", wait, "failures", f.suppressed)
-			f.logged, f.suppressed = time.Now(), 0
+		if failures, ok := f.failures.Take(time.Now()); ok {
+			f.log.Warn(notAccepted, "error", err, "wait", wait, "failures", failures)
 		}
 		select {
 		case <-time.After(wait):

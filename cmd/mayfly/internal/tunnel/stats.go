@@ -133,7 +133,15 @@ func (t *Tunnel) trace() *mayfly.Trace {
 				failed(i.RemoteAddr, i.Err)
 			}
 		},
-		AcceptError: func(_ context.Context, i mayfly.AcceptErrorInfo) { failed(i.RemoteAddr, i.Err) },
+		AcceptError: func(_ context.Context, i mayfly.AcceptErrorInfo) {
+			if i.RemoteAddr != nil {
+				failed(i.RemoteAddr, i.Err)
+				return
+			}
+			if failures, ok := t.unaccepted.Take(time.Now()); ok {
+				t.log.Warn(notAccepted, "error", i.Err, "failures", failures)
+			}
+		},
 	}
 }
 

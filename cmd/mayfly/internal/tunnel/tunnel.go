@@ -17,6 +17,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/mayfly-tls/mayfly"
@@ -62,11 +63,13 @@ type Tunnel struct {
 	log    *slog.Logger
 	counts counts
 	quota  quota
-	reach  func(ctx context.Context, in net.Conn) (*pair, error) // the other side of in
-	open   func(net.Listener) (front, error)
-	sock   socket
-	ctx    context.Context // of dials
-	cancel context.CancelFunc
+
+	unaccepted AcceptLog
+	reach      func(ctx context.Context, in net.Conn) (*pair, error) // the other side of in
+	open       func(net.Listener) (front, error)
+	sock       socket
+	ctx        context.Context // of dials
+	cancel     context.CancelFunc
 
 	mu      sync.Mutex
 	front   front
@@ -219,7 +222,11 @@ func (t *Tunnel) connect(in net.Conn) {
 	t.changed()
 	t.mu.Unlock()
 	if err != nil {
-		t.say(slog.LevelError, "the other side cannot be reached", in, "error", err)
+		if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) {
+			t.say(slog.LevelError, "the other side cannot be reached", in, "error", err)
+		} else if failures, ok := t.unaccepted.Take(time.Now()); ok {
+			t.log.Error("the other side cannot be reached: too many open files", "error", err, "failures", failures)
+		}
 		discard(in)
 		return
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -472,4 +473,53 @@ func TestFailuresToAcceptAreLoggedSeldom(t *testing.T) {
 	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "cannot be accepted") {
 		t.Errorf("%d lines: %s", n, log.String())
 	}
+}
+
+// TestServerLogsDescriptorLimitsSeldom has a server tunnel that is out of descriptors: first
+// it cannot accept, then it cannot reach its target. The log says so once.
+func TestServerLogsDescriptorLimitsSeldom(t *testing.T) {
+	t.Parallel()
+	var log lockedLog
+	tun := newTunnel(Config{Log: slog.New(slog.NewTextHandler(&log, nil))})
+	defer tun.cancel()
+	hook := tun.trace().AcceptError
+	full := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept", syscall.EMFILE)}
+	for range 50 {
+		hook(t.Context(), mayfly.AcceptErrorInfo{Err: full})
+	}
+	tun.reach = func(context.Context, net.Conn) (*pair, error) {
+		return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+	}
+	for range 50 {
+		a, b := net.Pipe()
+		if !tun.enter() {
+			t.Fatal("the tunnel takes no connection")
+		}
+		tun.connect(a)
+		_ = b.Close()
+	}
+	if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "failures=1") {
+		t.Errorf("%d lines: %s", n, log.String())
+	}
+	hook(t.Context(), mayfly.AcceptErrorInfo{RemoteAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, Err: errors.New("another reason")})
+	if !strings.Contains(log.String(), "another reason") {
+		t.Error("a connection that was turned away is not logged")
+	}
+}
+
+type lockedLog struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
 }
