@@ -55,6 +55,7 @@ func programs(t *testing.T, guide string) []string {
 
 // TestGuides builds the programs of README and guides.
 func TestGuides(t *testing.T) {
+	needsClone(t)
 	t.Parallel()
 	wd, err := os.Getwd()
 	if err != nil {

@@ -100,9 +100,12 @@ func isModule(dir string) bool {
 	return dir != "." && filepath.ToSlash(dir) != "cmd/mayfly" && err == nil
 }
 
-func isDir(name string) bool {
-	info, err := os.Stat(name)
-	return err == nil && info.IsDir()
+// needsClone skips a test in a release of the library, which holds no other module.
+func needsClone(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("cmd/mayfly"); err != nil {
+		t.Skipf("this is no clone of the repository: %v", err)
+	}
 }
 
 // sources calls f with each Go file that is no test.
@@ -203,6 +206,7 @@ func TestReadme(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds a program")
 	}
+	needsClone(t)
 	b, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
@@ -228,9 +232,7 @@ func TestPapers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !isDir("cmd/mayfly") {
-		t.Skip("the tool is not here: some of the tests are its own")
-	}
+	needsClone(t)
 	packages := testPackages(t)
 	exists := func(test, subtest string) bool {
 		for _, p := range packages {

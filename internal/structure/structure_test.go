@@ -199,6 +199,7 @@ func TestFiguresOfAKnownPackage(t *testing.T) {
 }
 
 func TestReport(t *testing.T) {
+	needsClone(t)
 	if err := report("../.."); err != nil {
 		t.Error(err)
 	}
