@@ -45,7 +45,7 @@ var imports = map[string][]string{
 	"internal/volatile":   {"golang.org/x/sys/unix"},
 	"internal/memscan":    {},
 	"internal/structure":  {},
-	"internal/keyfile":    {},
+	"internal/keyfile":    {"internal/volatile"},
 	"internal/testvec":    {},
 	"internal/testnet":    {},
 	"internal/cms":        {"golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},

@@ -6,7 +6,6 @@ package mayfly
 
 import (
 	"crypto"
-	"crypto/ecdh"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -22,8 +21,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
-	"runtime"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/credential"
@@ -59,40 +56,17 @@ func GenerateIdentity() (*Identity, error) {
 // Unix, a file that others than its owner may read or write is refused. A file of root
 // may be readable by its group where the process is not root, as a Kubernetes secret is.
 func LoadIdentity(path string) (*Identity, error) {
-	file, err := os.Open(path)
+	text, err := keyfile.Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("mayfly: the identity cannot be read: %w", err)
+		return nil, fmt.Errorf("mayfly: the identity %w", err)
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("mayfly: the identity cannot be read: %w", err)
-	}
-	switch {
-	case info.IsDir():
-		return nil, fmt.Errorf("mayfly: the identity %s is a directory", path)
-	case info.Size() > maxIdentityFile:
-		return nil, fmt.Errorf("mayfly: the identity %s is too large for a key", path)
-	case runtime.GOOS != "windows" && !keyfile.Private(info):
-		return nil, fmt.Errorf("mayfly: the identity %s "+keyfile.Advice, path)
-	}
-	text := make([]byte, maxIdentityFile+1) // one buffer, so that one can be wiped
 	defer volatile.Wipe(text)
-	n, err := io.ReadFull(file, text)
-	switch {
-	case err == nil:
-		return nil, fmt.Errorf("mayfly: the identity %s is too large for a key", path)
-	case err != io.EOF && err != io.ErrUnexpectedEOF:
-		return nil, fmt.Errorf("mayfly: the identity cannot be read: %w", err)
-	}
-	id, err := parseIdentity(text[:n])
+	id, err := parseIdentity(text)
 	if err != nil {
 		return nil, fmt.Errorf("mayfly: the identity %s %w", path, err)
 	}
 	return id, nil
 }
-
-const maxIdentityFile = 64 << 10
 
 // ParseIdentity reads a private key, of the kinds of NewIdentity, in PEM: PKCS#8
 // ("PRIVATE KEY", as `mayfly keygen`, MarshalPEM and openssl genpkey write it) or
@@ -102,6 +76,19 @@ func ParseIdentity(pemText []byte) (*Identity, error) {
 	id, err := parseIdentity(pemText)
 	if err != nil {
 		return nil, fmt.Errorf("mayfly: the identity %w", err)
+	}
+	return id, nil
+}
+
+// parseIdentity returns errors that go on a sentence about the identity.
+func parseIdentity(text []byte) (*Identity, error) {
+	signer, err := keyfile.ParseSigner(text)
+	if err != nil {
+		return nil, err
+	}
+	id, err := NewIdentity(signer)
+	if err != nil {
+		return nil, errors.New("holds a private key of an unknown kind or a size that is not in use: an Identity is Ed25519, ECDSA, or RSA from 2048 bits")
 	}
 	return id, nil
 }
@@ -280,81 +267,3 @@ var errNoKey = errors.New("mayfly: a zero Identity has no key: GenerateIdentity,
 func (noKey) Public() crypto.PublicKey { return nil }
 
 func (noKey) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) { return nil, errNoKey }
-
-// parseIdentity finds the one private key. The text of its errors follows "the
-// identity" or a path.
-func parseIdentity(text []byte) (*Identity, error) {
-	var id *Identity
-	others := ""
-	text = keyfile.TrimMark(text)
-	for {
-		var block *pem.Block
-		if block, text = pem.Decode(text); block == nil {
-			break
-		}
-		defer volatile.Wipe(block.Bytes)
-		key, other, err := parseBlock(block)
-		switch {
-		case err != nil:
-			return nil, err
-		case other != "":
-			others = other
-		case key != nil && id != nil:
-			return nil, errors.New("holds more than one private key")
-		case key != nil:
-			if id, err = NewIdentity(key); err != nil {
-				return nil, errors.New("holds a private key of an unknown kind or a size that is not in use: an Identity is Ed25519, ECDSA, or RSA from 2048 bits")
-			}
-		}
-	}
-	switch {
-	case id != nil:
-		return id, nil
-	case others != "":
-		return nil, errors.New("holds " + others)
-	}
-	return nil, errors.New("holds no private key in PEM: `mayfly keygen` makes one")
-}
-
-// parseBlock reads one block of PEM: a private key, or something else that it
-// names.
-func parseBlock(block *pem.Block) (key crypto.Signer, other string, err error) {
-	if block.Type == "ENCRYPTED PRIVATE KEY" || block.Headers["Proc-Type"] != "" || block.Headers["DEK-Info"] != "" {
-		return nil, "", errors.New("holds an encrypted private key, and there is no way to give a passphrase: decrypt it first (openssl pkey -in … -out …)")
-	}
-	var parsed any
-	switch block.Type {
-	case "PRIVATE KEY":
-		parsed, err = x509.ParsePKCS8PrivateKey(block.Bytes)
-	case "EC PRIVATE KEY":
-		parsed, err = x509.ParseECPrivateKey(block.Bytes)
-	case "RSA PRIVATE KEY":
-		parsed, err = x509.ParsePKCS1PrivateKey(block.Bytes)
-	case "EC PARAMETERS":
-		return nil, "", nil // openssl ecparam writes them in front
-	case "CERTIFICATE", "TRUSTED CERTIFICATE", "X509 CERTIFICATE":
-		return nil, "a certificate and no private key: certificates go into Config.Certificates", nil
-	case "PUBLIC KEY", "RSA PUBLIC KEY":
-		return nil, "a public key and no private key", nil
-	case "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST":
-		return nil, "a certificate request and no private key", nil
-	case "OPENSSH PRIVATE KEY":
-		return nil, "", errors.New("holds a key in OpenSSH's format, not PKCS#8: `mayfly keygen` makes one of its own")
-	case "DSA PRIVATE KEY":
-		return nil, "", errors.New("holds a DSA key: an Identity is Ed25519, ECDSA or RSA")
-	default:
-		return nil, "something else than a private key", nil
-	}
-	if err != nil {
-		// The error of crypto/x509 may quote what it has read.
-		return nil, "", errors.New("holds a private key that is damaged or of an unknown kind")
-	}
-	if _, ok := parsed.(*ecdh.PrivateKey); ok { // package message's, beside the Identity's
-		return nil, "a private key that cannot sign: an Identity is Ed25519, ECDSA or RSA", nil
-	}
-	signer, ok := parsed.(crypto.Signer)
-	if !ok {
-		return nil, "", errors.New("holds a private key that cannot sign: an Identity is Ed25519, ECDSA or RSA")
-	}
-	return signer, "", nil
-}

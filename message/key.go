@@ -23,8 +23,6 @@ import (
 	"io"
 	"log/slog"
 	"math/big"
-	"os"
-	"runtime"
 	"strings"
 	"time"
 
@@ -74,35 +72,17 @@ func LoadKey(path string) (*Key, error) {
 	if err := checkMode(); err != nil {
 		return nil, err
 	}
-	file, err := os.Open(path)
+	text, err := keyfile.Read(path)
 	if err != nil {
-		return nil, fmt.Errorf("message: the key cannot be read: %w", err)
+		return nil, fmt.Errorf("message: the key %w", err)
 	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("message: the key cannot be read: %w", err)
-	}
-	if runtime.GOOS != "windows" && !keyfile.Private(info) {
-		return nil, fmt.Errorf("message: the key %s "+keyfile.Advice, path)
-	}
-	text := make([]byte, maxKeyFile+1) // one buffer, so that one can be wiped
 	defer volatile.Wipe(text)
-	n, err := io.ReadFull(file, text)
-	switch {
-	case err == nil:
-		return nil, fmt.Errorf("message: the key %s is too large for a key", path)
-	case err != io.EOF && err != io.ErrUnexpectedEOF:
-		return nil, fmt.Errorf("message: the key cannot be read: %w", err)
-	}
-	k, err := parseKey(text[:n])
+	k, err := parseKey(text)
 	if err != nil {
 		return nil, fmt.Errorf("message: the key %s %w", path, err)
 	}
 	return k, nil
 }
-
-const maxKeyFile = 64 << 10
 
 // ParseKey reads what is in PEM: an Identity and its X25519 key, as `mayfly keygen` and
 // MarshalPEM write them; or an X25519 or P-256 key (PKCS#8 or SEC 1) and the

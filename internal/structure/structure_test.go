@@ -20,7 +20,7 @@ import (
 // improves a figure lowers its limit.
 var limits = figures{
 	Files:        52,
-	Lines:        9965,
+	Lines:        9874,
 	LongestFile:  600,
 	Cycle:        28,
 	MutualPairs:  40,
