@@ -117,7 +117,7 @@ func (i *introduction) takeSession() (*Session, error) {
 // present Peers accept.
 func (i *introduction) mayOffer(state *resumption.State) bool {
 	s := i.settings
-	if state.Expired(s.now()) || i.tooOld(state) || len(state.Ticket) == 0 || state.Secret.Len() == 0 || state.ServerName != trust.CanonicalName(s.ServerName) {
+	if state.Expired(s.now()) || i.tooOld(state) || len(state.Ticket) == 0 || len(state.Ticket) > handshake.MaxTicket || state.Secret.Len() == 0 || state.ServerName != trust.CanonicalName(s.ServerName) {
 		return false
 	}
 	if state.Own != ([32]byte{}) && !i.isOwn(state.Own) {
@@ -131,14 +131,7 @@ func (i *introduction) mayOffer(state *resumption.State) bool {
 	return err == nil
 }
 
-func (i *introduction) isOwn(pin [32]byte) bool {
-	for _, own := range i.settings.own {
-		if own == pin {
-			return true
-		}
-	}
-	return false
-}
+func (i *introduction) isOwn(pin [32]byte) bool { return slices.Contains(i.settings.own, Pin(pin)) }
 
 // tooOld reports whether it is too long ago that the peer proved its key.
 func (i *introduction) tooOld(state *resumption.State) bool {

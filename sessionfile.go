@@ -79,7 +79,7 @@ var (
 
 // SaveSessions writes the sessions of a cache to a file, sealed under key, for
 // LoadSessions. The file is replaced in one step, or stays as it was. It can be read by
-// its owner alone. The cache keeps the sessions; a program that goes on using them
+// its owner alone. It holds at most 64 MiB: of more, the newest sessions. The cache keeps the sessions; a program that goes on using them
 // should save again, so that none is used twice.
 func SaveSessions(path string, key *SealingKey, cache *SessionCache) error {
 	switch {
@@ -145,18 +145,22 @@ func (c *SessionCache) marshal() (*volatile.Secret, error) {
 			s.Wipe()
 		}
 	}()
-	n := 0
-	for i, e := range whole {
+	n, first := 0, len(whole)
+	for i, e := range slices.Backward(whole) {
 		if states[i] = e.session.state.Marshal(); states[i] == nil {
 			return nil, errLargeSession
 		}
-		n += 2 + len(e.name) + 3 + states[i].Len()
+		size := 2 + len(e.name) + 3 + states[i].Len()
+		if n+size > maxSessionFile-len(sessionMagic)-resumption.Overhead {
+			break
+		}
+		n, first = n+size, i
 	}
 	out := volatile.New(n)
 	b := cryptobyte.NewFixedBuilder(out.Bytes()[:0])
-	for i, e := range whole {
+	for i, e := range whole[first:] {
 		b.AddUint16LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes([]byte(e.name)) })
-		b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(states[i].Bytes()) })
+		b.AddUint24LengthPrefixed(func(b *cryptobyte.Builder) { b.AddBytes(states[first+i].Bytes()) })
 	}
 	if _, err := b.Bytes(); err != nil {
 		out.Wipe()

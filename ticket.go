@@ -11,6 +11,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
@@ -55,7 +56,7 @@ func pinOfCredential(c *credential.Credential) [32]byte {
 // held: a store that may be slow is not waited for.
 func (c *Conn) takeTicket(ticket *wire.NewSessionTicket) {
 	t := c.tickets
-	if t == nil || ticket.Lifetime == 0 {
+	if t == nil || ticket.Lifetime == 0 || len(ticket.Ticket) > handshake.MaxTicket {
 		return
 	}
 	psk := c.keys.ticketPSK(ticket.Nonce)

@@ -71,7 +71,9 @@ func (m *Machine) sendClientHello(start *clientStart) (state, error) {
 		return nil, err
 	}
 	m.summary.ClientRandom, m.summary.ServerName = hello.Random, hello.ServerName
-	s.psks, start.psks = usablePSKs(start.psks, m.cfg.suites()) // start wipes the rest
+	usable, rest := usablePSKs(start.psks, m.cfg.suites())
+	s.psks, start.psks = m.fittingPSKs(hello, usable)
+	start.psks = append(start.psks, rest...) // start wipes them
 	s.early = m.sendsEarlyData(s.psks)
 	hello.EarlyData, m.summary.EarlyOffered = s.early, s.early
 	if err := m.sendHello(s, hello); err != nil {
@@ -278,7 +280,9 @@ func (m *Machine) retryClientHello(s *clientAwaitsServerHello, request *wire.Ser
 		m.secrets.takeEarlyExporter().Wipe()
 		m.emit(InstallWrite{}, EarlyData{Accepted: false}) // the hello goes in the clear
 	}
-	next.psks, s.psks = usablePSKs(s.psks, []suite.ID{m.suite.ID}) // s wipes the rest
+	usable, rest := usablePSKs(s.psks, []suite.ID{m.suite.ID})
+	next.psks, s.psks = m.fittingPSKs(&hello, usable)
+	s.psks = append(s.psks, rest...) // s wipes them
 	m.sendCCS()
 	return next, m.sendHello(next, &hello)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
 	"github.com/mayfly-tls/mayfly/internal/policy"
+	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 )
@@ -180,7 +181,15 @@ const (
 	maxList        = 1 << 15
 	maxCookie      = 1 << 12
 	maxCertificate = 1 << 17
+
+	// maxResumingHello is the length of a ClientHello that offers a session, with its
+	// header: crypto/tls and rustls read no longer one.
+	maxResumingHello = 1<<16 - 1
 )
+
+// MaxTicket is the longest ticket that fits into a ClientHello beside what any other
+// ClientHello holds. A longer one cannot be offered.
+const MaxTicket = maxResumingHello - 256
 
 // The bounds of record_size_limit (RFC 8449, Section 4).
 const (
@@ -218,7 +227,7 @@ func (c *Config) validate(role Role) error {
 		return errors.New("handshake: Config.Authorities are empty or too long")
 	case len(c.Compressions) > maxCompressions:
 		return errors.New("handshake: Config.Compressions has more than can be offered")
-	case slices.ContainsFunc(c.PSKs, func(p *PSK) bool { return p.validate() != nil }), total(pskIdentities(c.PSKs)) > maxList:
+	case slices.ContainsFunc(c.PSKs, func(p *PSK) bool { return p.validate() != nil }), total(externalIdentities(c.PSKs)) > maxList:
 		return errors.New("handshake: Config.PSKs has one that cannot work, or they are too long")
 	case c.Verify == nil && (role == Client || c.requestsPeer()):
 		return errors.New("handshake: Config.Verify must be set")
@@ -245,9 +254,13 @@ func total[V string | []byte](list []V) int {
 	return n
 }
 
-func pskIdentities(psks []*PSK) (list [][]byte) {
+// externalIdentities are those of the keys that must all be offered. Of sessions, the
+// machine offers those that fit.
+func externalIdentities(psks []*PSK) (list [][]byte) {
 	for _, p := range psks {
-		list = append(list, p.Identity)
+		if p.Kind != schedule.ResumptionBinder {
+			list = append(list, p.Identity)
+		}
 	}
 	return list
 }

@@ -7,6 +7,7 @@ package handshake
 import (
 	"crypto/subtle"
 	"errors"
+	"math"
 	"slices"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -63,7 +64,7 @@ func (p *PSK) validate() error {
 	switch {
 	case p == nil || p.Secret.Len() == 0:
 		return errors.New("handshake: a PSK without a secret")
-	case len(p.Identity) == 0 || len(p.Identity) > maxList:
+	case len(p.Identity) == 0 || len(p.Identity) > math.MaxUint16:
 		return errors.New("handshake: a PSK's identity is empty or too long")
 	case suite.ByID(p.Suite) == nil:
 		return errors.New("handshake: a PSK of an unknown suite")
@@ -129,6 +130,33 @@ func usablePSKs(psks []*PSK, suites []suite.ID) (usable, rest []*PSK) {
 		}
 	}
 	return usable, rest
+}
+
+// fittingPSKs splits the keys that could be offered in hello, which is otherwise
+// complete, into those that are and the rest. External keys are always offered: they may
+// be all that the server knows. A session only where the ClientHello stays within what
+// servers read: a full handshake does without it.
+func (m *Machine) fittingPSKs(hello *wire.ClientHello, psks []*PSK) (fitting, rest []*PSK) {
+	plain := *hello
+	plain.PSK, plain.EarlyData = nil, hello.EarlyData || m.cfg.EarlyData
+	n := len(plain.Marshal()) + 4 + 2 + 2 // the header of the extension and of its two lists
+	size := func(p *PSK) int { return 2 + len(p.Identity) + 4 + 1 + suite.ByID(p.Suite).HashLen }
+	for _, p := range psks {
+		if p.Kind != schedule.ResumptionBinder {
+			n += size(p)
+		}
+	}
+	for _, p := range psks {
+		if p.Kind == schedule.ResumptionBinder {
+			if n+size(p) > maxResumingHello {
+				rest = append(rest, p)
+				continue
+			}
+			n += size(p)
+		}
+		fitting = append(fitting, p)
+	}
+	return fitting, rest
 }
 
 // earlyTraffic derives client_early_traffic_secret, whose keys it returns, and

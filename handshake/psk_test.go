@@ -604,7 +604,7 @@ func TestPSKMisuse(t *testing.T) {
 	for _, wrong := range []func(*PSK){
 		func(p *PSK) { p.Secret = nil },
 		func(p *PSK) { p.Identity = nil },
-		func(p *PSK) { p.Identity = make([]byte, maxList+1) },
+		func(p *PSK) { p.Identity = make([]byte, 1<<16) },
 		func(p *PSK) { p.Suite = 7 },
 	} {
 		s := newSafe("alpha")
@@ -624,6 +624,99 @@ func TestPSKMisuse(t *testing.T) {
 	}
 	failing := serverConfig(func(c *Config) { c.FindPSK = func(Offer) (*PSK, error) { return nil, errors.New("the store is down") } })
 	newPair(t, clientConfig(newSafe("alpha").offered), failing).mustFail(t, Server, alert.InternalError)
+}
+
+// TestSessionThatDoesNotFit has a client hold a session that leaves no room for the rest of
+// a ClientHello. It is not offered, and no early data is announced under it; an external key
+// beside it is offered all the same.
+func TestSessionThatDoesNotFit(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("s", 60_000)
+	for _, test := range []struct {
+		name      string
+		client    func(*Config)
+		server    func(*Config)
+		keys      []string
+		chosen    any
+		before    int // how many keys the first and the last ClientHello offer
+		after     int
+		announced bool // early data, in the first one
+	}{
+		{"fits", nil, nil, []string{large}, large, 1, 1, true},
+		{"as long as the wire allows", nil, nil, []string{strings.Repeat("s", 1<<16-1)}, nil, 0, 0, false},
+		{"long protocols", func(c *Config) { c.ALPN = longProtocols(6000) }, nil, []string{large}, nil, 0, 0, false},
+		{"an external key", func(c *Config) { c.ALPN = longProtocols(6000) }, nil, []string{large, "external"}, "external", 1, 1, false},
+		{"of two sessions", func(c *Config) { c.ALPN = longProtocols(6000) }, nil, []string{large, "small"}, "small", 1, 1, true},
+		{"a large cookie", noShare, func(c *Config) { c.Cookie = paddedJar{4000} }, []string{strings.Repeat("s", 63_000), "external"}, "external", 2, 1, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSafe(test.keys...).edit(func(p *PSK) {
+				if string(p.Identity) != "external" {
+					early(p)
+				}
+			})
+			edits := []func(*Config){s.offered, sendEarly, func(c *Config) { c.RequestOCSP = false }}
+			if test.client != nil {
+				edits = append(edits, test.client)
+			}
+			servers := []func(*Config){s.found, takeEarly}
+			if test.server != nil {
+				servers = append(servers, test.server)
+			}
+			p := newPair(t, clientConfig(edits...), serverConfig(servers...))
+			var offered []int
+			announced := false
+			p.tamper = func(from Role, raw []byte) [][]byte {
+				if from == Client && wire.MessageType(raw[0]) == wire.ClientHelloType {
+					hello, err := wire.ParseClientHello(raw)
+					if err != nil {
+						t.Fatal(err)
+					}
+					n := 0
+					if hello.PSK != nil {
+						n = len(hello.PSK.Identities)
+					}
+					offered, announced = append(offered, n), announced || hello.EarlyData
+					if len(raw) > 1<<16-1 {
+						t.Errorf("a ClientHello of %d bytes", len(raw))
+					}
+				}
+				return [][]byte{raw}
+			}
+			p.mustSucceed(t)
+			if offered[0] != test.before || offered[len(offered)-1] != test.after || announced != test.announced {
+				t.Errorf("%v keys were offered, early data announced: %t", offered, announced)
+			}
+			var chosen any
+			if psk := p.client.m.Summary().PSK; psk != nil {
+				chosen = psk.Origin
+			}
+			if chosen != test.chosen {
+				t.Errorf("another key was chosen")
+			}
+			s.checkGiven(t)
+		})
+	}
+}
+
+// longProtocols are protocols of so many bytes together.
+func longProtocols(n int) (list []string) {
+	for ; n > 0; n -= 200 {
+		list = append(list, strings.Repeat("p", 200))
+	}
+	return list
+}
+
+// A paddedJar makes cookies of a length.
+type paddedJar struct{ n int }
+
+func (j paddedJar) Seal(state []byte) ([]byte, error) {
+	return append(bytes.Repeat([]byte("c"), j.n-len(state)), state...), nil
+}
+
+func (j paddedJar) Open(cookie []byte) ([]byte, bool) {
+	return bytes.TrimLeft(cookie, "c"), len(cookie) == j.n
 }
 
 // TestPSKLeftOut has a client leave the pre-shared key out of its second ClientHello,

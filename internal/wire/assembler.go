@@ -9,9 +9,10 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
-// The most that a message may take, with its header: none needs half as much.
+// The most that a message may take, with its header: room for the largest ticket, or the
+// largest block of extensions, of 65,535 bytes, and for what stands around it.
 const (
-	maxMessage     = 64 << 10
+	maxMessage     = 68 << 10
 	maxCertificate = 128 << 10 // Certificate and CompressedCertificate
 )
 

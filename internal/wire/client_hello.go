@@ -19,7 +19,7 @@ const legacyVersion = 0x0303
 // A ClientHello is that of RFC 9846, Section 4.2.2.
 //
 // The syntax has room for 131,400 bytes of it: 65,534 of cipher suites and 65,535
-// of extensions are the most. An Assembler takes 64 KiB. Of the extensions, the
+// of extensions are the most. An Assembler takes 68 KiB. Of the extensions, the
 // shares, the identities and the binders of PSKs, the names of authorities and of
 // protocols and the cookie may each fill what is left; a key share of
 // X25519MLKEM768 takes 1,220 bytes, a host name 253.
