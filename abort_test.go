@@ -129,21 +129,6 @@ func (l *lengths) Write(p []byte) (int, error) {
 	return l.Conn.Write(p)
 }
 
-// TestNoGreeting has a server that says nothing of its own accord to a client which
-// takes no tickets.
-func TestNoGreeting(t *testing.T) {
-	t.Parallel()
-	for _, silent := range []bool{false, true} {
-		cc, sc := mayflytest.Configs(t)
-		sc.NoGreeting = silent
-		client, server := mayflytest.PairConfig(t, cc, sc)
-		exchangeOnce(t, client, server)
-		if got := client.Stats().KeysReceived; (got == 0) != silent {
-			t.Errorf("%v: %d key updates", silent, got)
-		}
-	}
-}
-
 // TestCallbackAlert has callbacks choose the alert by which they refuse.
 func TestCallbackAlert(t *testing.T) {
 	t.Parallel()

@@ -54,13 +54,19 @@ func (c *Conn) apply(events []handshake.Event) error {
 				peer := c.intro.peer
 				c.earlyPeer.Store(&peer)
 			}
+		case handshake.Resumption:
+			if !c.server {
+				c.keys.keepResumption(e.Secret)
+			} else if c.intro.newTickets(e.Secret); c.intro.known.Tickets != nil && !c.machine.Done() {
+				err = c.queueTickets()
+			}
 		case handshake.Complete:
 			// The pump asks the machine.
 		case handshake.PeerUpdated:
-			c.hear()
+			c.firstRecord.Fire()
 			c.peerUpdated(e.Requested, e.Generation)
 		case handshake.Ticket:
-			c.hear()
+			c.firstRecord.Fire()
 			c.takeTicket(e.NewSessionTicket)
 		default:
 			err = alert.New(alert.InternalError, "an event that nobody knows")

@@ -16,11 +16,10 @@ import (
 	"github.com/mayfly-tls/mayfly/mayflytest"
 )
 
-// silentPair is a pair over net.Pipe whose server has said nothing after its handshake.
+// silentPair is a pair over net.Pipe whose server has sent nothing after its handshake.
 func silentPair(t *testing.T) (c, s *mayfly.Conn) {
 	t.Helper()
 	cc, sc := mayflytest.Configs(t)
-	sc.NoGreeting = true
 	a, b := net.Pipe()
 	c, s = mayfly.Client(a, cc), mayfly.Server(b, sc)
 	t.Cleanup(func() { _ = a.Close(); _ = b.Close(); _ = c.Close(); _ = s.Close() })

@@ -116,10 +116,9 @@ func (c *Conn) drain() {
 		return
 	}
 	_ = c.deadlines.read.setCaller(time.Time{})
-	greeted := func() bool { return c.server || c.confirmed.Load() }
-	if !greeted() {
-		lift, _ := c.deadlines.read.bound(time.Now().Add(min(max(2*c.took, minGreetingWait), alertTimeout)))
-		for !greeted() && c.in.err == nil {
+	if !c.server && !c.firstRecord.HasFired() {
+		lift, _ := c.deadlines.read.bound(time.Now().Add(min(max(2*c.took, minFirstRecordWait), alertTimeout)))
+		for !c.firstRecord.HasFired() && c.in.err == nil {
 			if err := c.nextRecord(nil); err != nil {
 				break
 			}
@@ -409,7 +408,7 @@ func (c *Conn) wipe(err error) {
 func (c *Conn) wipeIn(err error) {
 	c.in.wipe(err)
 	c.tellKeysWiped(&c.in.told)
-	c.deaf.close()
+	c.deaf.Fire()
 }
 
 func (c *Conn) wipeOut(err error) {

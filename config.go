@@ -213,11 +213,6 @@ type Config struct {
 	// for another Service is not accepted, though the TicketKeys be the same.
 	Service string
 
-	// NoGreeting, on a server, leaves out the KeyUpdate that is the first record for a
-	// client which takes no tickets, and by which it learns that it was accepted: such a
-	// client's Dialer.Confirm then waits for what the server writes.
-	NoGreeting bool
-
 	// MaxEarlyData, on a server, is how many bytes of early data a client may
 	// send with a ticket from here, at most 65536. Zero: none. It is accepted on
 	// connections that Listener.AcceptEarly returned or on which ReadEarly is the
@@ -299,6 +294,12 @@ const MLKEM1024 tls.CurveID = 0x0202
 // changed by whichever of Records, Bytes and Age comes first, with the next
 // Write; a connection that sends nothing changes nothing. Whatever the policy
 // says, keys are changed before the limit of the cipher (RFC 9846, Section 5.5).
+//
+// Some peers end a connection at the first change: Mbed TLS (up to 3.6) and rustls with ktls
+// implement no KeyUpdate. For them, put changes off as far as the cipher allows, do not call
+// Rekey, and do not hand the connection on (Detach), which changes keys too:
+//
+//	RekeyPolicy{Records: math.MaxUint64, Bytes: math.MaxUint64, Age: -1}
 type RekeyPolicy struct {
 	// Records under one key. Zero: 2^22, 64 GiB of full records.
 	Records uint64

@@ -68,7 +68,6 @@ func TestMisuse(t *testing.T) {
 		{"client, ServerNames", false, &mayfly.Config{Peers: pin, ServerNames: []string{"a"}}, "ServerName"},
 		{"client, GetConfig", false, &mayfly.Config{Peers: pin, GetConfig: func(context.Context, *mayfly.ClientHello) (*mayfly.Config, error) { return nil, nil }}, "GetConfig"},
 		{"client, GetCertificate", false, &mayfly.Config{Peers: pin, GetCertificate: func(context.Context, *mayfly.ClientHello) (*tls.Certificate, error) { return nil, nil }}, "GetClientCertificate"},
-		{"client, NoGreeting", false, &mayfly.Config{Peers: pin, NoGreeting: true}, "NoGreeting"},
 		{"client, a damaged list", false, &mayfly.Config{Peers: mayfly.KnownHosts("go.mod"), ServerName: "db.example"}, "go.mod, line 1: "},
 		{"client, no host name", false, &mayfly.Config{Peers: pin, ServerName: "a name"}, "ServerName"},
 		{"client, KnownHosts without a host name", false, &mayfly.Config{Peers: mayfly.KnownHosts("x"), ServerName: "a name"}, "ServerName"},

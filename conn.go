@@ -15,6 +15,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/callback"
+	"github.com/mayfly-tls/mayfly/internal/once"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -34,7 +35,7 @@ type Conn struct {
 
 	deadlines deadlines
 	baton     gate                               // held by whoever runs the handshake
-	deaf      latch                              // closed when nothing more will be received
+	deaf      once.Event                         // nothing more will be received
 	cancel    atomic.Pointer[context.CancelFunc] // of the handshake under way
 
 	// While the handshake runs, guarded by the baton.
@@ -53,8 +54,7 @@ type Conn struct {
 
 	early earlyData // guarded by both halves while the handshake runs
 
-	confirmed atomic.Bool                   // a first record came after the handshake: see hear
-	hearing   atomic.Pointer[chan struct{}] // closed then; nil while nobody waits
+	firstRecord once.Event // a client's: the first record after the handshake has come
 
 	done              atomic.Bool           // the handshake is done; what follows is set
 	closed            atomic.Bool           // Close was called
@@ -96,7 +96,6 @@ func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan
 		settings: s,
 		invalid:  invalid,
 		baton:    newGate(),
-		deaf:     latch{ch: make(chan struct{})},
 	}
 	p := &parts{
 		in:     readHalf{mu: newGate(), opener: *record.NewOpener(), inbox: inbox{waiter: newWaiter(inner), poor: true}},

@@ -36,11 +36,14 @@ type Dialer struct {
 	// handshake. In TLS 1.3 a client is done before the server has judged it:
 	// without Confirm, a refusal of the client's key comes with the first Read,
 	// or after some Writes. With it, DialConn returns the refusal as an
-	// *AlertError. A mayfly server sends a record at once, tickets or a KeyUpdate (but
-	// see Config.NoGreeting); other servers send tickets, or nothing until they have
-	// something to say, in which case DialConn waits until ctx or
-	// Config.HandshakeTimeout ends.
-	// That timeout counts from the start of DialConn.
+	// *AlertError. The client asks for tickets (ticket_request, RFC 9149), whether it can
+	// use them or not, and a mayfly server answers at once. Other servers send tickets too,
+	// or nothing until they have something to say: then DialConn waits until ctx or
+	// Config.HandshakeTimeout ends. That timeout counts from the start of DialConn.
+	//
+	// A server that asks for no certificate may send its tickets before the client has
+	// answered. A mayfly server has asked its Peers and VerifyConnection by then; other
+	// servers may still refuse the client.
 	Confirm bool
 }
 
@@ -78,7 +81,6 @@ func (d *Dialer) dial(ctx context.Context, network, addr string, handshake func(
 	if err != nil {
 		return nil, err
 	}
-	s.confirm = d.Confirm
 	if t := s.handshakeTimeout(); t > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, t, ErrHandshakeTimeout)
@@ -93,6 +95,9 @@ func (d *Dialer) dial(ctx context.Context, network, addr string, handshake func(
 		return nil, err
 	}
 	c := newConn(inner, s, nil, nil)
+	if d.Confirm {
+		c.firstRecord.Done()
+	}
 	returned := false
 	defer func() {
 		if !returned { // a callback has panicked

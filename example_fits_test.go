@@ -109,7 +109,7 @@ func ExampleTrace() {
 	}
 	id := must()
 	a, b := tcp()
-	server := mayfly.Server(b, &mayfly.Config{Identity: id, Peers: mayfly.NoClientAuth(), Trace: trace, NoGreeting: true})
+	server := mayfly.Server(b, &mayfly.Config{Identity: id, Peers: mayfly.NoClientAuth(), Trace: trace})
 	go func() {
 		_, _ = io.Copy(server, server)
 		_ = server.Close()

@@ -182,7 +182,7 @@ func detached(t *testing.T, name, offer string) []byte {
 	}
 	client, server := config, config
 	client.Peers = mayfly.InsecureAnyServer()
-	server.Peers, server.Certificates, server.NoGreeting = mayfly.NoClientAuth(), []tls.Certificate{fipsCertificate(t)}, true
+	server.Peers, server.Certificates = mayfly.NoClientAuth(), []tls.Certificate{fipsCertificate(t)}
 	c, _, err := fipsConnect(t, &client, &server)
 	if err != nil {
 		t.Fatal(err)
@@ -652,7 +652,7 @@ func fipsSessions(t *testing.T) {
 func fipsHandoff(t *testing.T) {
 	own := fipsCertificate(t)
 	client := &mayfly.Config{Peers: mayfly.InsecureAnyServer()}
-	c, s, err := fipsConnect(t, client, &mayfly.Config{Certificates: []tls.Certificate{own}, Peers: mayfly.NoClientAuth(), NoGreeting: true})
+	c, s, err := fipsConnect(t, client, &mayfly.Config{Certificates: []tls.Certificate{own}, Peers: mayfly.NoClientAuth()})
 	if err != nil {
 		t.Fatal(err)
 	}

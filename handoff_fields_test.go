@@ -22,8 +22,8 @@ func TestHandOnFields(t *testing.T) {
 		own    string // made anew where the connection goes on
 		before string // of no use when the handshake is done
 	}{
-		{Conn{}, "server confirmed started in out keys parts early intro",
-			"inner settings deadlines deaf done closed leaving detached ended lifetime tickets teller buried hearing",
+		{Conn{}, "server firstRecord started in out keys parts early intro",
+			"inner settings deadlines deaf done closed leaving detached ended lifetime tickets teller buried",
 			"invalid baton cancel machine took until failed doneTold earlyPeer cookies"},
 		{parts{}, "in out keys", "over forget", ""},
 		{readHalf{}, "err opener assembler receiver inbox plain early counts oddities", "mu earlyMu told", "raw skip"},
@@ -33,7 +33,7 @@ func TestHandOnFields(t *testing.T) {
 		{writeHalf{}, "err sealer sender pending owing counts owed awaited", "mu rekey workers told callers", ""},
 		{keyring{}, "exporter resumption early", "mu", "machine"},
 		{earlyData{}, "accepted", "", "reading writing offered wanted left"},
-		{introduction{}, "known", "settings ctx local remote peer earlyReason", "sealers askedSealers early ticketEarly wantsEarly earlyRefusal cookies m selected"},
+		{introduction{}, "known", "settings ctx local remote peer earlyReason", "sealers askedSealers tickets early ticketEarly wantsEarly earlyRefusal confirm cookies m selected"},
 		{known{}, "Summary memory resumed", "skew", ""},
 	} {
 		var all []string

@@ -31,7 +31,7 @@ func (c *Conn) state() *handover.State {
 		Name: known.memory.ServerName, ALPN: known.ALPN, Retried: known.HelloRetry, Resumed: c.intro.peer.Resumed, Early: c.early.accepted,
 		PeerType: uint8(known.memory.PeerType), PeerEntries: known.memory.PeerEntries, PSKIdentity: known.memory.PSKIdentity, PSKMark: known.memory.PSKMark,
 		PeerScheme: uint16(known.memory.PeerScheme), OCSP: known.memory.OCSPResponse, SCTs: known.memory.SCTs, Own: known.memory.Own,
-		Started: c.started.UnixMilli(), Authenticated: known.memory.Authenticated.Unix(), Confirmed: c.confirmed.Load(),
+		Started: c.started.UnixMilli(), Authenticated: known.memory.Authenticated.Unix(), Confirmed: c.firstRecord.HasFired(),
 		In: handover.In{
 			Closed: in.err == io.EOF, Records: in.opener.Records(), Limit: uint32(in.opener.Limit()),
 			Message: volatile.CopyOf(in.assembler.Rest()), Plain: volatile.CopyOf(in.plain), Early: in.copyEarly(),
@@ -97,17 +97,18 @@ func (c *Conn) restore(state *handover.State) error {
 		return err
 	}
 	c.started, c.early.accepted = time.UnixMilli(state.Started), state.Early
-	c.confirmed.Store(state.Confirmed)
+	if state.Confirmed {
+		c.firstRecord.Fire()
+	}
 	if err := c.restoreIn(&state.In, used); err != nil {
 		return err
 	}
 	c.restoreOut(&state.Out, used)
-	var tickets *schedule.Resumption
 	if state.Resumption.Len() > 0 && c.settings.Sessions != nil && !state.Server {
-		tickets = schedule.ContinueResumption(used, state.Resumption.Clone())
+		c.keys.keepResumption(schedule.ContinueResumption(used, state.Resumption.Clone()))
 		c.tickets = c.intro.newTicketTaker()
 	}
-	c.keys.keep(schedule.ContinueExporter(used, state.Exporter.Clone()), tickets)
+	c.keys.keep(schedule.ContinueExporter(used, state.Exporter.Clone()))
 	c.live()
 	c.unsettle()
 	return nil
@@ -164,7 +165,7 @@ func (c *Conn) restoreIn(s *handover.In, used *suite.Suite) error {
 	if s.Closed {
 		in.err = io.EOF
 		in.opener.Wipe()
-		c.deaf.close()
+		c.deaf.Fire()
 		return nil
 	}
 	if err := in.assembler.Write(s.Message.Bytes()); err != nil {

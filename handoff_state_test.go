@@ -84,6 +84,9 @@ func TestHandOnPartial(t *testing.T) {
 		r.server.MaxFragment = 64
 		client, server, inner := r.overThrottle(t)
 		inner.in.Store(n)
+		if err := server.Flush(); err != nil {
+			t.Fatal(err)
+		}
 		if got, err := client.Read(make([]byte, 1)); got != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Fatal(got, err)
 		}

@@ -26,7 +26,7 @@ const module = "github.com/mayfly-tls/mayfly"
 // imports says who may import whom of the library and the tool, and what else from outside the
 // standard library. "" is the root package. It is the table of DESIGN.md.
 var imports = map[string][]string{
-	"":                    {"internal/keyfile", "handshake", "record", "internal/alert", "internal/callback", "internal/credential", "internal/handover", "internal/kex", "internal/perhost", "internal/policy", "internal/resumption", "internal/schedule", "internal/suite", "internal/trust", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
+	"":                    {"internal/keyfile", "handshake", "record", "internal/alert", "internal/callback", "internal/credential", "internal/handover", "internal/kex", "internal/once", "internal/perhost", "internal/policy", "internal/resumption", "internal/schedule", "internal/suite", "internal/trust", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
 	"handshake":           {"transcript", "internal/alert", "internal/credential", "internal/kex", "internal/policy", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
 	"record":              {"internal/alert", "internal/suite", "internal/volatile"},
 	"transcript":          {"internal/volatile"},
@@ -48,6 +48,7 @@ var imports = map[string][]string{
 	"internal/keyfile":    {"internal/volatile"},
 	"internal/testvec":    {},
 	"internal/testnet":    {},
+	"internal/once":       {},
 	"internal/cms":        {"golang.org/x/crypto/cryptobyte", "golang.org/x/crypto/cryptobyte/asn1"},
 	"internal/content":    {"internal/volatile", "golang.org/x/crypto/chacha20", "golang.org/x/crypto/chacha20poly1305", "golang.org/x/crypto/poly1305"},
 	"internal/keywrap":    {"internal/volatile", "golang.org/x/crypto/hkdf"},

@@ -45,19 +45,18 @@ func (k *keyring) hold(m *handshake.Machine) {
 	k.machine = m
 }
 
-// keep takes over what outlives the handshake.
-func (k *keyring) keep(x *schedule.Exporter, r *schedule.Resumption) {
+// keep takes over the exporter's, and ends the machine's.
+func (k *keyring) keep(x *schedule.Exporter) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.machine, k.exporter, k.resumption = nil, x, r
+	k.machine, k.exporter = nil, x
 }
 
-// dropResumption destroys the resumption secret, of which no more tickets are made.
-func (k *keyring) dropResumption() {
+// keepResumption takes over that of the tickets to come; nil if none are wanted.
+func (k *keyring) keepResumption(r *schedule.Resumption) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.resumption.Wipe()
-	k.resumption = nil
+	k.resumption = r
 }
 
 // keepEarly takes over the early exporter's.

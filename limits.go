@@ -24,10 +24,10 @@ const (
 	// goroutine: it may have been stuck for long.
 	interruptTimeout = 100 * time.Millisecond
 
-	// minGreetingWait is the least that a client which has read nothing waits,
+	// minFirstRecordWait is the least that a client which has read nothing waits,
 	// when it is closed, for the server's first record; else it waits twice the
 	// time that its handshake took.
-	minGreetingWait = 20 * time.Millisecond
+	minFirstRecordWait = 20 * time.Millisecond
 
 	// maxUnread is how many bytes that nobody has read Close takes in before it
 	// closes the transport.

@@ -149,6 +149,7 @@ func ofServers() map[string]callbackCase {
 		c.MaxEarlyData, c.Replay = 1024, faultyGuard{fault}
 	}}
 	cases["Padding"] = callbackCase{late: true, set: func(_ *testing.T, c *mayfly.Config, fault func()) {
+		c.TicketKeys = mayfly.NewTicketRing(mayfly.GenerateSealingKey())
 		c.Padding = func(int) int { fault(); return 0 }
 	}}
 	cases["PSKLookup"] = callbackCase{set: func(_ *testing.T, c *mayfly.Config, fault func()) {
@@ -335,7 +336,7 @@ func TestCallbackPanicsReachCaller(t *testing.T) {
 							cc.Identity = nil
 						}
 					}
-					if name == "TicketKeys" {
+					if name == "TicketKeys" || name == "Padding" {
 						cc.Sessions = mayfly.NewSessionCache(1)
 					}
 					faulty.Trace = counts.trace(done)

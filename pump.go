@@ -140,6 +140,7 @@ func (c *Conn) handshakeLocked(asked, ctx context.Context, enough func() bool) e
 		return c.handshakeError(ctx, err)
 	}
 	if c.machine.Done() {
+		defer c.deadlines.boundBy(ctx, &c.deadlines.write)()
 		c.complete()
 	}
 	return nil
@@ -191,7 +192,7 @@ func (c *Conn) begin(asked, ctx context.Context) error {
 	c.tell().handshakeStart(HandshakeStartInfo{RemoteAddr: c.inner.RemoteAddr(), Server: c.server})
 	c.intro = &introduction{
 		settings: c.settings, ctx: ctx, local: c.inner.LocalAddr(), remote: c.inner.RemoteAddr(),
-		early: len(c.early.offered), wantsEarly: c.early.wanted, cookies: c.cookies,
+		early: len(c.early.offered), wantsEarly: c.early.wanted, cookies: c.cookies, confirm: c.firstRecord.IsAwaited(),
 	}
 	m, err := c.intro.machine()
 	if err != nil {
@@ -214,6 +215,9 @@ func (c *Conn) begin(asked, ctx context.Context) error {
 // halves are held.
 func (c *Conn) pump(enough func() bool) error {
 	for {
+		if c.server && c.machine.Done() {
+			return nil // what is left are tickets
+		}
 		if err := c.flush(); err != nil {
 			return c.explain(err)
 		}
@@ -229,7 +233,7 @@ func (c *Conn) pump(enough func() bool) error {
 // explain looks for the alert with which the peer closed the transport, where
 // that refuses our bytes.
 func (c *Conn) explain(err error) error {
-	if isTimeout(err) || c.machine.Done() && c.server {
+	if isTimeout(err) {
 		return err
 	}
 	lift, _ := c.deadlines.read.bound(time.Now().Add(alertTimeout))
@@ -267,25 +271,19 @@ func (c *Conn) complete() {
 	c.intro.learn()
 	c.early.accepted = c.intro.known.EarlyData
 	c.tickets = c.intro.newTicketTaker()
-	resumption := c.machine.Resumption()
 	c.in.receiver, c.out.sender = c.machine.Split()
-	c.keys.keep(c.machine.Exporter(), resumption) // before a callback may panic
+	c.keys.keep(c.machine.Exporter())
 	c.machine = nil
-	var tickets []byte
-	if c.intro.settings.server {
-		tickets = c.intro.newTickets(resumption)
-	}
-	if c.tickets == nil {
-		c.keys.dropResumption()
-	}
 	c.intro.seal()
 	c.settings = c.intro.settings // GetConfig may have chosen others
 	c.out.sealer.SetPadding(c.settings.Padding)
 	c.took = time.Since(c.started)
 	c.out.rekey = rekeyState{policy: c.settings.Rekey.withDefaults(), since: time.Now()}
 	c.tellHandshakeDone(nil)
-	if c.server {
-		c.greet(tickets)
+	if c.queueTickets() == nil && c.intro.known.Tickets != nil {
+		lift, _ := c.deadlines.write.bound(time.Now().Add(alertTimeout))
+		_ = c.flush() // what is left, or an error, is the next Write's
+		lift()
 	}
 	c.live() // no callback of this handshake comes after it
 	c.unsettle()
@@ -311,33 +309,17 @@ func (c *Conn) unsettle() {
 	c.settings, c.intro.settings, c.cookies, c.intro.cookies = nil, nil, nil, nil
 }
 
-// greet sends the client a first record: that is how a client whose
-// Dialer.Confirm is set learns that the server has accepted it. Tickets are one; for
-// clients that take none it is a KeyUpdate, which every client takes; an empty record,
-// which says as much, makes Java's give up. It is not waited for, as a client may be
-// writing and not reading.
-func (c *Conn) greet(tickets []byte) {
-	var b []byte
-	var err error
-	switch {
-	case len(tickets) > 0:
-		b, err = c.out.sealer.Seal(c.out.pending, record.Handshake, tickets)
-	case c.settings.NoGreeting:
-		return
-	default:
-		b, err = c.sealKeyUpdate(c.out.pending, RekeyGreeting)
+// queueTickets seals a server's tickets behind what is pending. They wait for the next Write,
+// Flush, CloseWrite or Close: a record that a client has not read when it closes makes TCP
+// throw away what that client has written. A client that has said how many it wants (RFC
+// 9149), as Dialer.Confirm does, reads, and gets them at once. Both halves are held.
+func (c *Conn) queueTickets() error {
+	tickets := c.intro.tickets
+	if c.intro.tickets = nil; len(tickets) == 0 {
+		return nil
 	}
-	if err != nil {
-		return // the next Write will say so
-	}
-	c.out.pending = b
-	go func() {
-		c.out.mu.Lock()
-		defer c.unlockOut()
-		if c.out.err == nil && c.ended.Load() == nil {
-			_ = c.flush() // what is left, or an error, is the next Write's
-		}
-	}()
+	c.out.sealer.SetPadding(c.intro.settings.Padding)
+	return c.queue(record.Handshake, tickets)
 }
 
 // queue seals a record of the handshake behind what is pending: a flight goes
@@ -353,11 +335,14 @@ func (c *Conn) queue(t record.ContentType, b []byte) error {
 // Confirm does the handshake, if it is not done, and waits, on a client, for the
 // server's first record after it: the server has accepted this side by then. A refusal
 // is an *AlertError. ctx bounds the wait, and a deadline for reading; the connection can be
-// used on after it. See Dialer.Confirm for what servers send; whoever talks to a server that sends
-// nothing by itself and gives no tickets to those who do not keep any waits in vain.
-// What the record brings is kept for Read. It may be called beside any other method, Read
-// too, and returns at once where something was received.
+// used on after it. What the record brings is kept for Read. Confirm may be called beside any
+// other method, Read too, and returns at once if something was received.
+//
+// Call it instead of Handshake, or set Dialer.Confirm: the client asks for the record in the
+// handshake. After a handshake that has not asked, Confirm waits for whatever the server
+// sends. See Dialer.Confirm for what servers send.
 func (c *Conn) Confirm(ctx context.Context) error {
+	c.firstRecord.Done()
 	if err := c.HandshakeContext(ctx); err != nil {
 		return err
 	}
@@ -369,17 +354,14 @@ func (c *Conn) Confirm(ctx context.Context) error {
 
 // confirm waits for the server's first record after the handshake.
 func (c *Conn) confirm(ctx context.Context) error {
-	heard := make(chan struct{})
-	if !c.hearing.CompareAndSwap(nil, &heard) {
-		heard = *c.hearing.Load()
-	}
-	if c.confirmed.Load() {
+	arrived := c.firstRecord.Done()
+	if c.firstRecord.HasFired() {
 		return nil
 	}
 	if !c.in.mu.TryLock() {
 		select {
 		case <-c.in.mu:
-		case <-heard: // by somebody in Read
+		case <-arrived: // in a Read of another goroutine
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -387,7 +369,7 @@ func (c *Conn) confirm(ctx context.Context) error {
 	}
 	defer c.unlockIn()
 	defer c.deadlines.boundBy(ctx, &c.deadlines.read)()
-	for !c.confirmed.Load() {
+	for !c.firstRecord.HasFired() {
 		if c.in.err != nil {
 			return c.in.err
 		}
@@ -399,18 +381,6 @@ func (c *Conn) confirm(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// hear notes a first record after the handshake, and lets go who waits for it. c.in.mu
-// is held.
-func (c *Conn) hear() {
-	if c.confirmed.Load() {
-		return
-	}
-	c.confirmed.Store(true)
-	if heard := c.hearing.Load(); heard != nil {
-		close(*heard)
-	}
 }
 
 func (c *Conn) handshakeInfo(err error) HandshakeInfo {

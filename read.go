@@ -242,7 +242,7 @@ func (c *Conn) dispatch(t record.ContentType, content []byte) error {
 		return alert.New(alert.UnexpectedMessage, "a handshake message was interrupted by another record")
 	}
 	if len(content) > 0 && t == record.ApplicationData && c.done.Load() {
-		c.hear()
+		c.firstRecord.Fire()
 		in.oddities = oddities{}
 		in.counts.records.Add(1)
 		in.counts.bytes.Add(uint64(len(content)))
@@ -255,7 +255,7 @@ func (c *Conn) dispatch(t record.ContentType, content []byte) error {
 		if !c.done.Load() {
 			return c.receiveEarly(content)
 		}
-		c.hear()
+		c.firstRecord.Fire()
 		return in.oddities.over(&in.oddities.empty, maxEmptyRecords, "too many empty records")
 	case record.Handshake:
 		return c.dispatchHandshake(content)

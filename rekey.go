@@ -206,7 +206,7 @@ func (c *Conn) WaitPeer(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.deaf.ch:
+	case <-c.deaf.Done():
 		return net.ErrClosed
 	}
 }

@@ -34,7 +34,7 @@ func youngPair(t *testing.T, ln net.Listener, cc, sc *mayfly.Config) (c, s *mayf
 
 // TestNothingLostByReset closes a connection at once after the last Write: the peer,
 // who reads later, gets all of it and a clean end. The client has not read the
-// server's greeting, nor the server the client's last words: TCP would answer a close
+// server's tickets, nor the server the client's last words: TCP would answer a close
 // over those with a reset, and throw away what is under way.
 func TestNothingLostByReset(t *testing.T) {
 	t.Parallel()

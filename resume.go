@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"time"
 
@@ -276,26 +277,40 @@ func (i *introduction) wantedTickets(request *wire.TicketRequest, resumed bool) 
 	return min(count, maxTicketsGiven)
 }
 
-// newTickets makes the NewSessionTicket messages of a server (RFC 9846, Section 4.7.1).
-func (i *introduction) newTickets(secret *schedule.Resumption) []byte {
+// ticketRequest is what a client asks for (RFC 9149); nil: nothing. One that waits for the
+// server's first record always asks.
+func (i *introduction) ticketRequest() *wire.TicketRequest {
+	if n := uint8(min(i.settings.Tickets.Count, math.MaxUint8)); n > 0 {
+		return &wire.TicketRequest{New: n, Resumption: n}
+	} else if i.confirm {
+		return &wire.TicketRequest{New: defaultTickets, Resumption: 1}
+	}
+	return nil
+}
+
+// newTickets makes the NewSessionTicket messages of a server (RFC 9846, Section 4.7.1), and
+// wipes secret. If there are none, a client that has asked for some gets one with a lifetime
+// of zero, which it discards: it may wait for an answer.
+func (i *introduction) newTickets(secret *schedule.Resumption) {
+	defer secret.Wipe()
+	i.learn()
 	m := i.known
-	if secret == nil || !m.PSKModes {
-		return nil
+	if !m.PSKModes {
+		return
 	}
-	keys := i.ticketSealers()
-	if len(keys) == 0 || keys[0] == nil {
-		return nil
-	}
-	var messages []byte
-	for n := range i.wantedTickets(m.Tickets, m.resumed) {
-		message, err := i.newTicket(secret, keys[0], []byte{byte(n)})
-		if err != nil {
-			i.sessionError("seal", err)
-			return messages
+	if keys := i.ticketSealers(); secret != nil && len(keys) > 0 && keys[0] != nil {
+		for n := range i.wantedTickets(m.Tickets, m.resumed) {
+			message, err := i.newTicket(secret, keys[0], []byte{byte(n)})
+			if err != nil {
+				i.sessionError("seal", err)
+				break
+			}
+			i.tickets = append(i.tickets, message...)
 		}
-		messages = append(messages, message...)
 	}
-	return messages
+	if len(i.tickets) == 0 && m.Tickets != nil && *m.Tickets != (wire.TicketRequest{}) {
+		i.tickets = (&wire.NewSessionTicket{Ticket: []byte{0}}).Marshal()
+	}
 }
 
 func (i *introduction) newTicket(secret *schedule.Resumption, key *SealingKey, nonce []byte) ([]byte, error) {

@@ -44,7 +44,6 @@ type settings struct {
 	ticketKeys   TicketKeys      // nil: no tickets
 	keysShared   bool            // by servers that may have other keys of their own
 	calls        *callback.Calls // for TicketKeys and Sessions
-	confirm      bool            // Dialer.Confirm: servers that send tickets are to send them
 }
 
 // settle validates a Config for one role. host is the name in the address that
@@ -162,8 +161,6 @@ func (s *settings) checkRole() error {
 		return configError("OwnKinds and NeverAnonymous are a client's: a server shows the first of Credentials that the client can check")
 	case s.server && s.NoStaples:
 		return configError("NoStaples is a client's: a server asks for none")
-	case !s.server && s.NoGreeting:
-		return configError("NoGreeting is a server's")
 	case s.server && s.KeyShares != nil:
 		return configError("KeyShares is a client's: a server answers those that it gets")
 	case !s.server && (s.Tickets.Count < 0 || s.Tickets.Count > 0 && s.Sessions == nil):

@@ -182,6 +182,11 @@ func (r *rotatingKeys) wipe() {
 
 // A TicketPolicy says what tickets a server gives to clients, by which they resume the
 // session later (RFC 9846, Section 4.7.1).
+//
+// They go out with the next Write, Flush, CloseWrite or Close after the handshake, so that a
+// client which closes without reading loses nothing: a server that is to send them at once
+// calls Flush. A client that says how many it wants (RFC 9149) gets them during the
+// handshake. mayfly's does if it sets Count, or Dialer.Confirm.
 type TicketPolicy struct {
 	// Count is how many tickets a client is given after a full handshake, if it can
 	// use tickets at all. Where it has resumed a session it is given one, in the place

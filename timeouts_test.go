@@ -55,7 +55,6 @@ func TestDeadlinesOutliveHandshake(t *testing.T) {
 	for _, set := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			cc, sc := mayflytest.Configs(t)
-			sc.NoGreeting = true
 			a, b := net.Pipe()
 			c, s := mayfly.Client(a, cc), mayfly.Server(b, sc)
 			defer c.Close()

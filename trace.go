@@ -105,14 +105,13 @@ type RekeyReason uint8
 
 // The reasons.
 const (
-	RekeyRecords  RekeyReason = iota + 1 // RekeyPolicy.Records was reached
-	RekeyBytes                           // RekeyPolicy.Bytes was reached
-	RekeyAge                             // RekeyPolicy.Age was reached
-	RekeyLimit                           // the cipher's own limit came near
-	RekeyAsked                           // Conn.Rekey was called
-	RekeyOwed                            // the peer asked for it (update_requested)
-	RekeyPeer                            // the peer changed its own keys
-	RekeyGreeting                        // a server's first record: see Dialer.Confirm
+	RekeyRecords RekeyReason = iota + 1 // RekeyPolicy.Records was reached
+	RekeyBytes                          // RekeyPolicy.Bytes was reached
+	RekeyAge                            // RekeyPolicy.Age was reached
+	RekeyLimit                          // the cipher's own limit came near
+	RekeyAsked                          // Conn.Rekey was called
+	RekeyOwed                           // the peer asked for it (update_requested)
+	RekeyPeer                           // the peer changed its own keys
 )
 
 // String returns a word for the reason.
@@ -132,8 +131,6 @@ func (r RekeyReason) String() string {
 		return "owed"
 	case RekeyPeer:
 		return "peer"
-	case RekeyGreeting:
-		return "greeting"
 	}
 	return "none"
 }

@@ -23,7 +23,7 @@ import (
 
 // overPipe is a pair over net.Pipe, whose ends may be wrapped, and which takes
 // nothing that the other end does not read. Within a bubble of synctest, its time is
-// the bubble's. The server's greeting has been read.
+// the bubble's.
 func overPipe(t *testing.T, wrap func(net.Conn) net.Conn) (c, s *mayfly.Conn) {
 	t.Helper()
 	cc, sc := mayflytest.Configs(t)

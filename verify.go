@@ -9,7 +9,6 @@ import (
 	"crypto/tls"
 	"encoding/hex"
 	"io"
-	"math"
 	"net"
 	"reflect"
 	"slices"
@@ -32,12 +31,14 @@ type introduction struct {
 	ctx           context.Context // of the call that runs the handshake
 	local, remote net.Addr
 	sealers       []*SealingKey // a server's, once they were asked for
+	tickets       []byte        // a server's messages that are not sealed yet
 	askedSealers  bool
 	early         int             // how many bytes of early data a client would like to send
 	ticketEarly   int             // how many bytes of early data the client's tickets allow, as far as a server knows
 	wantsEarly    bool            // somebody will read early data on a server
 	earlyRefusal  EarlyDataReason // of a server that was asked
 	earlyReason   EarlyDataReason // once the handshake is done
+	confirm       bool            // a client waits for the server's first record
 	cookies       *cookieJar      // of a server that keeps nothing of a first ClientHello; nil: it does
 
 	m        *handshake.Machine
@@ -126,10 +127,8 @@ func (i *introduction) config() *handshake.Config {
 		config.ServerName, config.GREASE = s.sni(), s.GREASE
 		config.RequestOCSP, config.RequestSCT = !s.NoStaples, !s.NoStaples
 		config.Resume = s.Sessions != nil
-		config.OfferTickets = s.confirm || config.Resume
-		if n := uint8(min(max(s.Tickets.Count, 0), math.MaxUint8)); config.Resume && n > 0 {
-			config.TicketRequest = &wire.TicketRequest{New: n, Resumption: n}
-		}
+		config.OfferTickets = i.confirm || config.Resume
+		config.TicketRequest = i.ticketRequest()
 	}
 	if s.keyLog != nil {
 		config.KeyLog = s.keyLog.line

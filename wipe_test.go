@@ -165,7 +165,7 @@ func dropped(t *testing.T, a, b net.Conn, id *Identity) (*parts, <-chan struct{}
 		s := Server(b, &Config{Identity: id, Peers: NoClientAuth()})
 		done <- s.Handshake()
 	}()
-	if err := errors.Join(c.Handshake(), c.confirm(t.Context()), <-done); err != nil {
+	if err := errors.Join(c.Handshake(), <-done); err != nil {
 		t.Fatal(err)
 	}
 	h := c.parts

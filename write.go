@@ -66,8 +66,10 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	if err := c.writable(); err != nil {
 		return 0, err
 	}
-	if err := c.flush(); err != nil {
-		return 0, c.writeError(err)
+	if len(p) == 0 || c.out.owing || len(c.out.pending) > recordBuffer {
+		if err := c.flush(); err != nil {
+			return 0, c.writeError(err)
+		}
 	}
 	if len(p) == 0 {
 		return 0, nil // a record of nothing would surprise some peers
@@ -107,11 +109,11 @@ func (c *Conn) writable() error {
 func writeBuffer(n int) int { return max(recordBuffer, n+n/64+64) }
 
 // writeChunk seals p, which rekey.chunk allows, behind a key change that is due, adds
-// them to *n, and writes them. c.out.mu is held.
+// them to *n, and writes them, behind the tickets that wait. c.out.mu is held.
 func (c *Conn) writeChunk(p []byte, n *int) error {
-	buf := getBuffer(writeBuffer(len(p)))
+	buf := getBuffer(writeBuffer(len(c.out.pending) + len(p)))
 	defer putBuffer(buf)
-	b, err := c.rekeyIfDue((*buf)[:0], len(p))
+	b, err := c.rekeyIfDue(append((*buf)[:0], c.out.pending...), len(p))
 	if err != nil {
 		return err
 	}
@@ -119,6 +121,7 @@ func (c *Conn) writeChunk(p []byte, n *int) error {
 		return err
 	}
 	*n += len(p)
+	c.out.pending = nil
 	return c.send(b)
 }
 
@@ -183,7 +186,7 @@ func (c *Conn) writeInner(b []byte) (int, error) {
 }
 
 // Flush sends what a Write, or CloseWrite, sealed and could not send before its
-// deadline. Like these, it can be repeated after a deadline has passed.
+// deadline, and a server's tickets that wait for its first Write. Like these, it can be repeated after a deadline has passed.
 func (c *Conn) Flush() error {
 	if !c.done.Load() {
 		return nil

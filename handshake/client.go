@@ -217,7 +217,7 @@ func clientFinished(m *Machine, s clientAwaitsFinished, msg wire.Message) (state
 		}
 	}
 	m.sendFinished(m.secrets.clientHandshake)
-	m.scheduleResumption()
+	m.emitResumption(m.transcript.Sum)
 	m.secrets.wipeHandshake()
 	m.emit(
 		InstallWrite{Keys: m.secrets.clientApplication.Keys(), Epoch: EpochApplication},

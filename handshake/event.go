@@ -77,6 +77,13 @@ type EarlyData struct {
 	Exporter *schedule.Exporter // of early_exporter_secret, where accepted; its receiver owns it
 }
 
+// Resumption gives the secret of which the keys of tickets are made (RFC 9846, Section
+// 4.7.1); its receiver owns it. It is nil if Config.Resume is not set. A server that has
+// asked for no certificate gives it with its first flight: its tickets belong right behind
+// that. Everything that the server asks the application is answered by then. Otherwise the
+// secret comes when the handshake is done.
+type Resumption struct{ Secret *schedule.Resumption }
+
 // Complete says that the handshake is done.
 type Complete struct{}
 
@@ -97,6 +104,7 @@ func (InstallWrite) event()  {}
 func (RecordLimit) event()   {}
 func (SkipEarlyData) event() {}
 func (EarlyData) event()     {}
+func (Resumption) event()    {}
 func (Complete) event()      {}
 func (PeerUpdated) event()   {}
 func (Ticket) event()        {}

@@ -264,16 +264,16 @@ func TestEventOrder(t *testing.T) {
 	p := newPair(t, clientConfig(credentials), serverConfig(credentials))
 	p.mustSucceed(t)
 	checkEvents(t, "client", p.client, "Send(1) SendCCS InstallWrite(handshake) InstallRead(handshake) "+
-		"Send(11,15,20) InstallWrite(application) InstallRead(application) Complete")
+		"Send(11,15,20) Resumption InstallWrite(application) InstallRead(application) Complete")
 	checkEvents(t, "server", p.server, "Send(2) SendCCS InstallWrite(handshake) InstallRead(handshake) "+
-		"Send(8,13,11,15,20) InstallWrite(application) InstallRead(application) Complete")
+		"Send(8,13,11,15,20) InstallWrite(application) Resumption InstallRead(application) Complete")
 
 	p = newPair(t, clientConfig(func(c *Config) { c.KeyShares = []kex.Group{} }), serverConfig())
 	p.mustSucceed(t)
 	checkEvents(t, "client", p.client, "Send(1) SendCCS Send(1) InstallWrite(handshake) InstallRead(handshake) "+
-		"Send(20) InstallWrite(application) InstallRead(application) Complete")
+		"Send(20) Resumption InstallWrite(application) InstallRead(application) Complete")
 	checkEvents(t, "server", p.server, "Send(2) SendCCS Send(2) InstallWrite(handshake) InstallRead(handshake) "+
-		"Send(8,11,15,20) InstallWrite(application) InstallRead(application) Complete")
+		"Send(8,11,15,20) InstallWrite(application) Resumption InstallRead(application) Complete")
 }
 
 func checkEvents(t *testing.T, who string, e *endpoint, want string) {

@@ -44,7 +44,7 @@ type Machine struct {
 	aligned wire.Aligned // of the message that is being received
 	events  []Event      // that the present call will return
 	flight  []byte       // messages of ours that follow events
-	space   [8]Event     // of events: the most that one message of the RFC's causes
+	space   [9]Event     // of events: the most that one message of the RFC's causes
 }
 
 // A Summary is what a handshake has settled so far; after Done, all of it.
@@ -155,18 +155,6 @@ func (m *Machine) Exporter() *schedule.Exporter {
 	return x
 }
 
-// Resumption gives away the resumption secret (RFC 9846, Section 4.7.1) when the
-// handshake is done and Config.Resume was set. Its receiver owns it; a second call
-// returns nil.
-func (m *Machine) Resumption() *schedule.Resumption {
-	if !m.Done() {
-		return nil
-	}
-	r := m.secrets.resumption
-	m.secrets.resumption = nil
-	return r
-}
-
 // Split gives away the two halves of the connection when the handshake is done.
 // They are independent of the machine, which keeps nothing of theirs, and of each
 // other. A second call returns nils.
@@ -229,6 +217,8 @@ func Discard(events []Event) {
 			e.Keys.Wipe()
 		case EarlyData:
 			e.Exporter.Wipe()
+		case Resumption:
+			e.Secret.Wipe()
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/credential"
 	"github.com/mayfly-tls/mayfly/internal/kex"
 	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/suite"
@@ -489,32 +490,96 @@ func checkEarlyEvents(t *testing.T, p *pair, sent, accepted bool) {
 	}
 }
 
-// The two sides of a handshake make the same keys of its tickets.
-func TestResumption(t *testing.T) {
+// givenResumption returns what a Resumption event has given, and the epoch of the keys that
+// the endpoint read under when it came. There must be one.
+func (e *endpoint) givenResumption(t *testing.T) (secret *schedule.Resumption, epoch Epoch) {
+	t.Helper()
+	var reading Epoch
+	given := 0
+	for _, event := range e.events {
+		switch ev := event.(type) {
+		case InstallRead:
+			reading = ev.Epoch
+		case Resumption:
+			given++
+			secret, epoch = ev.Secret, reading
+		}
+	}
+	if given != 1 {
+		t.Fatalf("the secret of tickets was given %d times", given)
+	}
+	return secret, epoch
+}
+
+// TestResumptionSecret compares the secrets that both sides make tickets' keys of. A server
+// has it before the client's last flight, unless it has asked for a certificate: it has
+// predicted that flight then, EndOfEarlyData among it.
+func TestResumptionSecret(t *testing.T) {
 	t.Parallel()
-	resume := func(c *Config) { c.Resume = true }
-	for _, edits := range [][]func(*Config){{mutual}, {classical}, {newSafe("alpha").offered, newSafe("alpha").found}} {
-		for _, wanted := range []bool{true, false} {
-			client, server := clientConfig(edits[0]), serverConfig(edits[len(edits)-1])
-			client.Resume, server.Resume = wanted, wanted
-			if len(edits) == 1 {
-				resume(server)
-				resume(client)
-			}
-			p := newPair(t, client, server)
-			p.mustSucceed(t)
-			c, s := p.client.m.Resumption(), p.server.m.Resumption()
-			if !client.Resume {
-				if c != nil || s != nil {
-					t.Error("secrets that nobody wanted")
+	retried := func(c *Config) { c.Groups = []kex.Group{kex.P384} }
+	known := newSafe("alpha").edit(early)
+	for name, test := range map[string]struct {
+		client, server []func(*Config)
+		epoch          Epoch // of what the server reads when its secret is there
+	}{
+		"no client authentication": {epoch: EpochHandshake},
+		"HelloRetryRequest":        {server: []func(*Config){retried}, epoch: EpochHandshake},
+		"a cookie":                 {server: []func(*Config){jarred}, epoch: EpochHandshake},
+		"SHA-384":                  {server: []func(*Config){only(suite.AES256GCM)}, epoch: EpochHandshake},
+		"a certificate is asked for and shown": {
+			client: []func(*Config){mutual}, server: []func(*Config){mutual}, epoch: EpochHandshake,
+		},
+		"a certificate is asked for and not shown": {
+			server: []func(*Config){func(c *Config) { c.RequestPeer = true }}, epoch: EpochHandshake,
+		},
+		"a pre-shared key":    {client: []func(*Config){known.offered}, server: []func(*Config){known.found, mutual}, epoch: EpochHandshake},
+		"accepted early data": {client: []func(*Config){known.offered, sendEarly}, server: []func(*Config){known.found, takeEarly}, epoch: EpochEarly},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, wanted := range []bool{true, false} {
+				p := newPair(t, clientConfig(test.client...), serverConfig(test.server...))
+				p.client.m.cfg.Resume, p.server.m.cfg.Resume = wanted, wanted
+				asked := false
+				p.tamper = func(from Role, raw []byte) [][]byte {
+					asked = asked || wire.MessageType(raw[0]) == wire.CertificateRequestType
+					if from == Client && wire.MessageType(raw[0]) == wire.FinishedType && !asked {
+						p.server.givenResumption(t) // already
+					}
+					return [][]byte{raw}
 				}
-				continue
+				p.mustSucceed(t)
+				c, _ := p.client.givenResumption(t)
+				s, epoch := p.server.givenResumption(t)
+				if epoch != test.epoch {
+					t.Errorf("the server has its secret when it reads %v", epoch)
+				}
+				if !wanted {
+					if c != nil || s != nil {
+						t.Error("secrets that Config.Resume does not ask for")
+					}
+					continue
+				}
+				if a, b := c.PSK([]byte("n")), s.PSK([]byte("n")); !bytes.Equal(a.Bytes(), b.Bytes()) || a.Len() != 32 && a.Len() != 48 {
+					t.Error("different keys")
+				}
 			}
-			if a, b := c.PSK([]byte("n")), s.PSK([]byte("n")); !bytes.Equal(a.Bytes(), b.Bytes()) || a.Len() != 32 && a.Len() != 48 {
-				t.Error("different keys")
-			}
-			if p.client.m.Resumption() != nil {
-				t.Error("the secret was given away twice")
+		})
+	}
+}
+
+// TestServerJudgesBeforeTickets refuses a client that shows nothing: the first tickets, which
+// a client may take as consent, do not come before the refusal.
+func TestServerJudgesBeforeTickets(t *testing.T) {
+	t.Parallel()
+	for _, asks := range []bool{false, true} {
+		p := newPair(t, clientConfig(), serverConfig(func(c *Config) {
+			c.Resume, c.RequestPeer = true, asks
+			c.Verify = func(*credential.Peer) error { return errors.New("no client is welcome") }
+		}))
+		p.mustFail(t, Server, alert.AccessDenied)
+		for _, event := range p.server.events {
+			if _, ok := event.(Resumption); ok {
+				t.Errorf("asked for a certificate %t: tickets before the refusal", asks)
 			}
 		}
 	}

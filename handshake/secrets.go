@@ -7,6 +7,7 @@ package handshake
 import (
 	"github.com/mayfly-tls/mayfly/internal/schedule"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
+	"github.com/mayfly-tls/mayfly/internal/wire"
 )
 
 // secrets are what the key schedule has given the machine (RFC 9846, Section
@@ -16,7 +17,6 @@ type secrets struct {
 	clientHandshake, serverHandshake     *schedule.Traffic
 	clientApplication, serverApplication *schedule.Traffic
 	exporter                             *schedule.Exporter
-	resumption                           *schedule.Resumption
 
 	earlyExporter *schedule.Exporter // until it is known whether early data is accepted
 
@@ -29,7 +29,6 @@ func (s *secrets) wipe() {
 	s.clientApplication.Wipe()
 	s.serverApplication.Wipe()
 	s.exporter.Wipe()
-	s.resumption.Wipe()
 	s.psk.wipe()
 	s.earlyExporter.Wipe()
 	*s = secrets{}
@@ -85,12 +84,29 @@ func (m *Machine) scheduleApplication() {
 	m.log("EXPORTER_SECRET", m.secrets.exporter)
 }
 
-// scheduleResumption derives the secret of tickets, where they are wanted. The
-// transcript reaches to the client's Finished.
-func (m *Machine) scheduleResumption() {
+// emitResumption derives the secret of tickets, where they are wanted, and gives it away.
+// sum returns the hash of the messages up to the client's Finished.
+func (m *Machine) emitResumption(sum func() []byte) {
+	var secret *schedule.Resumption
 	if m.cfg.Resume {
-		m.secrets.resumption = m.secrets.main.Resumption(m.transcript.Sum())
+		secret = m.secrets.main.Resumption(sum())
 	}
+	m.secrets.main.Wipe()
+	m.secrets.main = nil
+	m.emit(Resumption{secret})
+}
+
+// predictSum returns the hash of the messages up to the client's Finished when the server
+// has only sent its own. A client that was not asked for a certificate has no choice in what
+// it answers (RFC 9846, Section 4.7.1).
+func (m *Machine) predictSum() []byte {
+	var answer []byte
+	if m.summary.EarlyData {
+		answer = new(wire.EndOfEarlyData).Marshal()
+	}
+	sum := m.transcript.SumWith(answer, m.suite.NewHash)
+	finished := &wire.Finished{VerifyData: m.secrets.clientHandshake.Finished(sum)}
+	return m.transcript.SumWith(append(answer, finished.Marshal()...), m.suite.NewHash)
 }
 
 // log hands a secret to the key log, where one is set.

@@ -191,14 +191,20 @@ func (m *Machine) answerRetried(selected *selection, hello *wire.ClientHello) (s
 // sendServerFlight sends all that the server has to say: from here on it can only
 // fail by what the client answers. The transcript reaches to the ClientHello.
 func (m *Machine) sendServerFlight(hello *wire.ClientHello, selected *selection) (state, error) {
+	if m.summary.PSK == nil && !selected.requestPeer {
+		if err := m.judge(nil); err != nil { // first: a client may take a ticket as the server's consent
+			return nil, err
+		}
+	}
 	if err := m.sendServerHello(hello, selected); err != nil {
 		return nil, err
 	}
 	m.sendEncryptedExtensions(hello, selected)
 	var next state = serverAwaitsFinished{}
+	asksPeer := false
 	if m.summary.PSK == nil {
 		if selected.requestPeer {
-			next = serverAwaitsCertificate{requested: m.sendCertificateRequest()}
+			next, asksPeer = serverAwaitsCertificate{requested: m.sendCertificateRequest()}, true
 		}
 		if err := m.sendCertificate(selected.credential, hello.Extensions, hello.CompressCertificate); err != nil {
 			return nil, err
@@ -210,6 +216,9 @@ func (m *Machine) sendServerFlight(hello *wire.ClientHello, selected *selection)
 	m.sendFinished(m.secrets.serverHandshake)
 	m.scheduleApplication()
 	m.emit(InstallWrite{Keys: m.secrets.serverApplication.Keys(), Epoch: EpochApplication})
+	if !asksPeer {
+		m.emitResumption(m.predictSum)
+	}
 	if m.summary.EarlyData {
 		next = serverAwaitsEndOfEarlyData{}
 	}
@@ -353,7 +362,7 @@ func serverCertificate(m *Machine, s serverAwaitsCertificate, msg wire.Message) 
 	case m.cfg.RequirePeer:
 		return nil, alert.New(alert.CertificateRequired, "the client showed no credential")
 	}
-	return serverAwaitsFinished{}, nil
+	return serverAwaitsFinished{}, m.judge(nil)
 }
 
 // serverCertificateVerify handles the client's proof (RFC 9846, Section 4.5.2).
@@ -370,12 +379,9 @@ func serverFinished(m *Machine, _ serverAwaitsFinished, msg wire.Message) (state
 	if err := m.receiveFinished(msg, m.secrets.clientHandshake); err != nil {
 		return nil, err
 	}
-	if m.summary.Peer == nil && m.summary.PSK == nil {
-		if err := m.judge(nil); err != nil {
-			return nil, err
-		}
+	if m.secrets.main != nil { // otherwise it has served
+		m.emitResumption(m.transcript.Sum)
 	}
-	m.scheduleResumption()
 	m.secrets.wipeHandshake()
 	m.emit(
 		InstallRead{Keys: m.secrets.clientApplication.Keys(), Aligned: m.aligned, Epoch: EpochApplication},

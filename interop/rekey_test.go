@@ -217,8 +217,7 @@ func openGnuTLS(t *testing.T, c cell) *gnutlsConn {
 }
 
 // round sends data both ways, with a change of our keys before each 100 records. The
-// first of them asks for the peer's: not in the first round, as our greeting, where
-// we are the server, was one too.
+// first of them asks for the peer's. In the first round they do not change.
 func (c *gnutlsConn) round(t *testing.T, data []byte) {
 	t.Helper()
 	if c.ours.Stats().RecordsSent > 0 {

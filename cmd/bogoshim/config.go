@@ -190,7 +190,7 @@ func (c *connection) clientCertificate(list []mayfly.Credential) func(context.Co
 
 func (c *connection) serverConfig(config *mayfly.Config, psks []*mayfly.PresharedKey) (*mayfly.Config, error) {
 	f := c.flags
-	config.TicketKeys, config.NoGreeting = c.shim.ring, true
+	config.TicketKeys = c.shim.ring
 	if f.useTicketCallback {
 		config.TicketKeys = &c.ticketCallback
 	}

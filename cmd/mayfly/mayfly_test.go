@@ -373,7 +373,7 @@ func TestCutIsNoEnd(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := bufio.NewScanner(errs)
-		for lines.Scan() && !strings.Contains(lines.Text(), "keys for receiving, generation 1, installed") {
+		for lines.Scan() && !strings.Contains(lines.Text(), "keys for receiving, generation 0, destroyed") {
 		}
 		_ = cmd.Process.Signal(os.Interrupt) // while dial waits for input alone, or is about to
 		for lines.Scan() {

@@ -18,12 +18,14 @@ type lane struct {
 	turn   int     // in path.Segments
 	held   []byte  // the byte that is to arrive after the next
 
-	ended   bool // nothing will come after chunks
-	shut    bool // by its writer
-	broken  bool // nobody will read it
-	lost    bool // nothing more arrives
-	reset   bool
-	waiting bool // somebody waits in Read
+	ended  bool // nothing will come after chunks
+	shut   bool // by its writer
+	broken bool // nobody will read it
+	lost   bool // nothing more arrives
+	reset  bool
+
+	resetAtEnd bool // behind chunks
+	waiting    bool // somebody waits in Read
 
 	readBy, writeBy deadline
 }
@@ -117,6 +119,19 @@ func (l *lane) take(p []byte) int {
 	}
 	l.size -= n
 	return n
+}
+
+// resetBehind is what its writer's RST does: what the reader's kernel holds stays.
+func (l *lane) resetBehind() {
+	left := l.path.Window
+	for i := range l.chunks {
+		l.chunks[i].b = l.chunks[i].b[:min(len(l.chunks[i].b), left)]
+		if left -= len(l.chunks[i].b); left == 0 {
+			l.chunks = l.chunks[:i+1]
+			break
+		}
+	}
+	l.lost, l.resetAtEnd = true, true
 }
 
 // end is what its writer's FIN does.

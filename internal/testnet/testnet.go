@@ -29,6 +29,12 @@ type Path struct {
 	// Capacity is how many bytes can be under way. Zero: any number.
 	Capacity int
 
+	// Window, if it is not zero, is how much the reading end's kernel holds, as with TCP.
+	// An end that closes with unread bytes, or that is sent bytes after it has closed,
+	// resets the connection. What it has written then is lost, except for the first Window
+	// bytes that the other end has not read.
+	Window int
+
 	// Delay is how long each Write is under way.
 	Delay time.Duration
 
@@ -111,6 +117,8 @@ func (c *Conn) read(p []byte, stalled bool) (int, error) {
 			return n, nil
 		}
 		switch {
+		case c.in.resetAtEnd && len(c.in.chunks) == 0:
+			return 0, errReset
 		case c.in.ended && len(c.in.chunks) == 0:
 			return 0, io.EOF
 		case stalled && c.out.waiting && len(c.out.chunks) == 0:
@@ -133,8 +141,11 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		switch {
 		case c.closed, c.out.shut:
 			return n, net.ErrClosed
-		case c.out.reset:
+		case c.out.reset, c.in.resetAtEnd:
 			return n, errReset
+		case c.out.broken && c.in.path.Window > 0:
+			c.in.resetBehind()
+			return len(p), nil // the next Write learns of it
 		case c.out.broken:
 			return n, &net.OpError{Op: "write", Net: "testnet", Err: os.NewSyscallError("write", syscall.EPIPE)}
 		case c.out.writeBy.passed():
@@ -174,6 +185,9 @@ func (c *Conn) Close() error {
 	}
 	c.closed, c.in.broken = true, true
 	c.out.end()
+	if len(c.in.chunks) > 0 && c.out.path.Window > 0 {
+		c.out.resetBehind()
+	}
 	c.in.readBy.stop()
 	c.out.writeBy.stop()
 	c.changed.Broadcast()

@@ -95,3 +95,45 @@ func TestStalled(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestWindow resets connections as TCP does: what is behind the reader's window is lost when
+// the writer has closed with unread bytes, or is sent bytes after it has closed.
+func TestWindow(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		before, after int // bytes that the reader sends before and after the writer closes
+		want          int
+		err           error
+	}{
+		"nothing is sent":        {0, 0, 100, nil},
+		"something is unread":    {1, 0, 10, syscall.ECONNRESET},
+		"something is sent late": {0, 1, 10, syscall.ECONNRESET},
+	} {
+		t.Run(name, func(t *testing.T) {
+			writer, reader := Pipe(Path{Window: 10}, Path{Window: 10})
+			if _, err := reader.Write(make([]byte, test.before)); err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				if _, err := writer.Write(make([]byte, 5)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := writer.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if test.after > 0 {
+				if _, err := reader.Write(make([]byte, test.after)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := io.ReadAll(reader)
+			if len(got) != test.want || !errors.Is(err, test.err) {
+				t.Errorf("%d bytes, %v", len(got), err)
+			}
+			if _, err := reader.Write(make([]byte, 1)); test.err != nil && !errors.Is(err, test.err) {
+				t.Errorf("Write after the reset: %v", err)
+			}
+		})
+	}
+}
