@@ -5,11 +5,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,4 +153,96 @@ func TestRecvTellsSendersOnlyOfTheirOwn(t *testing.T) {
 	}
 	_ = recv.Process.Signal(os.Interrupt)
 	recv.end()
+}
+
+// TestRecvSurvivesKills kills a recv at many points of a transfer of small files and a large
+// one. Each file that has its name is complete, also after the sender was told of it, and the
+// next recv goes on.
+func TestRecvSurvivesKills(t *testing.T) {
+	t.Parallel()
+	ours, ourPin := keygen(t)
+	theirs, theirPin := keygen(t)
+	from, to := filepath.Join(t.TempDir(), "tree"), t.TempDir()
+	random, want := rand.New(rand.NewPCG(1, 2)), make(map[string][]byte)
+	for n := range 3001 {
+		b, short := make([]byte, 100+random.IntN(1000)), filepath.Join(fmt.Sprint(n%10), fmt.Sprint(n))
+		if n == 3000 {
+			b, short = make([]byte, 3<<20), "z" // which is sent last
+		}
+		for i := range b {
+			b[i] = byte(random.Uint32())
+		}
+		name := filepath.Join(from, short)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, b, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+		want[short] = b
+	}
+	arrived := func() (n int) {
+		root := filepath.Join(to, "tree")
+		_ = filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return nil
+			}
+			name, _ := filepath.Rel(root, file)
+			b, err := os.ReadFile(file)
+			if err != nil || want[name] == nil || !bytes.Equal(b, want[name]) {
+				t.Errorf("%s has its name, and is not complete: %d bytes, %v", name, len(b), err)
+			}
+			n++
+			return nil
+		})
+		return n
+	}
+	begun := func() (*process, string) {
+		recv := begin(t, "recv", "--key", theirs, "--peer", ourPin, "127.0.0.1:0", to)
+		return recv, recv.errs.await(t, `listening on (\S+)\n`)[1]
+	}
+	before := 0
+	for round := range 12 {
+		if round%4 == 0 {
+			to, before = t.TempDir(), 0
+		}
+		recv, addr := begun()
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		after := 20_000 + random.Int64N(5_000_000)
+		go func() {
+			a, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			defer a.Close()
+			b, err := net.Dial("tcp", addr)
+			if err != nil {
+				return
+			}
+			defer b.Close()
+			go func() { _, _ = io.Copy(a, b); _ = a.Close() }()
+			_, _ = io.CopyN(b, a, after)
+			_ = recv.Process.Kill()
+		}()
+		_, errs, code := runMayfly(t, "send", "--retries", "0", "--key", ours, "--peer", theirPin, ln.Addr().String(), from)
+		_ = ln.Close()
+		_ = recv.Process.Kill()
+		recv.end()
+		now := arrived()
+		if now < before {
+			t.Errorf("round %d: there were %d files, and now there are %d", round, before, now)
+		}
+		before = now
+		if code == 0 && now != len(want) {
+			t.Errorf("round %d: send has ended well with %d files: %s", round, now, errs)
+		}
+	}
+	recv, addr := begun()
+	out, errs, code := runMayfly(t, "send", "--key", ours, "--peer", theirPin, addr, from)
+	if code != 0 || !strings.Contains(out, "had arrived before") {
+		t.Errorf("send: %d, %s%s", code, out, errs)
+	}
+	if code := recv.end(); code != 0 || arrived() != len(want) {
+		t.Errorf("recv: %d, %s", code, recv.errs.text.String())
+	}
 }

@@ -29,7 +29,7 @@ func (t *transfer) flush() error {
 		errs = append(errs, err)
 	}
 	synced := make(chan *received, len(t.pending))
-	concurrently(slices.Collect(maps.Values(t.pending)), func(r *received) {
+	concurrently(t.pending, func(r *received) {
 		if err := t.history.makeDurable(r); err != nil {
 			fail(err)
 			return
@@ -53,11 +53,11 @@ func (t *transfer) flush() error {
 		}
 	}
 	concurrently(slices.Collect(maps.Keys(t.dirty)), func(folder string) {
-		if err := syncFolder(t.Inbox.root, folder); err != nil {
+		if err := t.Inbox.syncFolder(t.Inbox.root, folder); err != nil {
 			fail(err)
 		}
 	})
-	t.pending, t.pendingBytes, t.dirty = nil, 0, nil
+	t.pending, t.dirty = nil, nil
 	if err := t.history.add(named); err != nil {
 		fail(err)
 	}
@@ -83,7 +83,7 @@ func concurrently[T any](items []T, do func(T)) {
 }
 
 // syncFolder makes the names in a folder durable. Windows has no such call.
-func syncFolder(root *os.Root, name string) error {
+func (in *Inbox) syncFolder(root *os.Root, name string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
@@ -91,5 +91,5 @@ func syncFolder(root *os.Root, name string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(f.Sync(), f.Close())
+	return errors.Join(in.sync(f), f.Close())
 }

@@ -171,7 +171,7 @@ func (h *history) replace(name string, b []byte) error {
 		return err
 	}
 	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, h.inbox.sync(f), f.Close()); err != nil {
 		return err
 	}
 	return h.folder.Rename(name+".new", name)
@@ -195,7 +195,7 @@ func (h *history) add(files []*received) error {
 		return nil
 	}
 	_, err := h.log.Write(b)
-	return errors.Join(err, h.log.Sync())
+	return errors.Join(err, h.inbox.sync(h.log))
 }
 
 // whole returns what has arrived under a key, where the file is still as it was made.
@@ -292,7 +292,7 @@ func (h *history) makeDurable(r *received) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(f.Chmod(fs.FileMode(r.Mode)&fs.ModePerm), h.folder.Chtimes(r.key.part(), time.Time{}, r.Modified), f.Sync())
+	err = errors.Join(f.Chmod(fs.FileMode(r.Mode)&fs.ModePerm), h.folder.Chtimes(r.key.part(), time.Time{}, r.Modified), h.inbox.sync(f))
 	info, statErr := f.Stat()
 	if err = errors.Join(err, statErr, f.Close()); err != nil {
 		return err

@@ -47,6 +47,7 @@ var (
 type Inbox struct {
 	root  *os.Root
 	guard *os.File // locked for this process; nil where the system has no such lock
+	sync  func(*os.File) error
 
 	mu        sync.Mutex
 	state     fs.FileInfo // of the state folder, once it is there
@@ -62,7 +63,7 @@ func OpenInbox(folder string) (*Inbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &Inbox{root: root, histories: make(map[string]*history), released: make(chan struct{})}
+	in := &Inbox{root: root, sync: (*os.File).Sync, histories: make(map[string]*history), released: make(chan struct{})}
 	if in.guard, err = lockFolder(root); err != nil {
 		return nil, errors.Join(fmt.Errorf("transfer: %s: %w", folder, err), root.Close())
 	}
@@ -183,7 +184,6 @@ func (in *Inbox) claim(t *transfer, keys []fileKey) error {
 		}
 		released := in.released
 		in.mu.Unlock()
-		holder.wanted.Store(true)
 		if holder.conn.waited() >= after {
 			holder.conn.interrupt(errTakenOver)
 		}

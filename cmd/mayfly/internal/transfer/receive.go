@@ -17,7 +17,6 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -25,7 +24,8 @@ const (
 	// maxName is how long a name may be on the systems that there are, in bytes.
 	maxName = 255
 
-	// checkpoint is how many bytes of a file a receiver that is killed may lose.
+	// checkpoint is how many bytes a receiver that is killed may lose, beside one batch of
+	// small files.
 	checkpoint = 64 << 20
 
 	// tellWithin bounds how long a receiver tries to say why it gives up.
@@ -87,12 +87,10 @@ type transfer struct {
 	total   *Total
 	sums    *digest
 
-	pending      map[fileKey]*received // whole, and not yet durable
-	pendingBytes int64
-	folders      map[string]bool // those that are there
-	dirty        map[string]bool // folders in which a name is new
-	wanted       atomic.Bool     // another transfer waits for files of this one
-	buffer       []byte
+	pending []*received     // whole, and not yet durable
+	folders map[string]bool // those that are there
+	dirty   map[string]bool // folders in which a name is new
+	buffer  []byte
 }
 
 // patience is how long a transfer waits for another one's files.
@@ -193,6 +191,7 @@ func (t *transfer) receiveBatch(entries []entry) error {
 		return err
 	}
 	t.conn.renew()
+	unflushed := int64(0)
 	for i, e := range entries {
 		if e.Dir {
 			continue
@@ -202,6 +201,12 @@ func (t *transfer) receiveBatch(entries []entry) error {
 			return err
 		}
 		t.total.Saved += saved
+		if unflushed += e.Size - saved; unflushed >= checkpoint {
+			if err := t.flush(); err != nil {
+				return err
+			}
+			unflushed = 0
+		}
 	}
 	return nil
 }
@@ -330,11 +335,7 @@ func (t *transfer) receiveFile(e entry, there found) (saved int64, err error) {
 		return 0, fmt.Errorf("transfer: %q has not arrived as it was sent", string(e.Path))
 	}
 	t.sums.add(e.Path, e.Size, last.Sum)
-	if t.pending == nil {
-		t.pending = make(map[fileKey]*received)
-	}
-	t.pending[there.key] = r
-	t.pendingBytes += e.Size
+	t.pending = append(t.pending, r)
 	return from, nil
 }
 
@@ -371,8 +372,7 @@ func (t *transfer) receiveContent(e entry, there found, from int64) (hash.Hash, 
 		return nil, err
 	}
 	defer f.Close()
-	_, err = f.Seek(from, io.SeekStart)
-	if err = errors.Join(err, f.Truncate(from)); err != nil {
+	if err := f.Truncate(from); err != nil {
 		return nil, err
 	}
 	if t.buffer == nil {
@@ -381,7 +381,7 @@ func (t *transfer) receiveContent(e entry, there found, from int64) (hash.Hash, 
 	at, saved := from, from
 	for at < e.Size {
 		n, readErr := t.in.Read(t.buffer[:min(int64(len(t.buffer)), e.Size-at)])
-		if _, err := f.Write(t.buffer[:n]); err != nil {
+		if err := writeContent(f, t.buffer[:n], at, e.Sparse); err != nil {
 			if saved == 0 {
 				h.forget(there.key)
 			}
@@ -391,7 +391,11 @@ func (t *transfer) receiveContent(e entry, there found, from int64) (hash.Hash, 
 		at += int64(n)
 		t.tell(int64(n))
 		if at > saved && (readErr != nil || at-saved >= checkpoint) {
-			if err := errors.Join(f.Sync(), h.save(there.key, at, sum)); err != nil {
+			err := endInHole(f, at, e.Sparse)
+			if err = errors.Join(err, t.Inbox.sync(f)); err == nil {
+				err = h.save(there.key, at, sum)
+			}
+			if err != nil {
 				return nil, errors.Join(cut(readErr), err)
 			}
 			saved = at
@@ -401,7 +405,49 @@ func (t *transfer) receiveContent(e entry, there found, from int64) (hash.Hash, 
 		}
 	}
 	t.conn.renew()
+	if err := endInHole(f, e.Size, e.Sparse); err != nil {
+		return nil, err
+	}
 	return sum, f.Close()
+}
+
+// holeSize is the least zeros that become a hole: a page of memory, and on most file systems
+// a block.
+const holeSize = 4096
+
+var zeroPage [holeSize]byte
+
+// writeContent writes at an offset of a file that has nothing there. In a sparse one it leaves
+// out blocks of zeros: they become holes.
+func writeContent(f *os.File, b []byte, at int64, sparse bool) error {
+	if !sparse {
+		_, err := f.WriteAt(b, at)
+		return err
+	}
+	begin := 0 // of what is not yet written
+	for i := 0; i < len(b); {
+		n := min(len(b)-i, holeSize-int((at+int64(i))%holeSize))
+		if bytes.Equal(b[i:i+n], zeroPage[:n]) {
+			if _, err := f.WriteAt(b[begin:i], at+int64(begin)); i > begin && err != nil {
+				return err
+			}
+			begin = i + n
+		}
+		i += n
+	}
+	if begin == len(b) {
+		return nil
+	}
+	_, err := f.WriteAt(b[begin:], at+int64(begin))
+	return err
+}
+
+// endInHole gives a sparse file its size: its last bytes may be left out.
+func endInHole(f *os.File, size int64, sparse bool) error {
+	if !sparse {
+		return nil
+	}
+	return f.Truncate(size)
 }
 
 // restart removes what is there of a part, so that no crash brings back how far it was.
@@ -414,7 +460,7 @@ func (t *transfer) restart(key fileKey) error {
 	if !known {
 		return nil
 	}
-	return syncFolder(h.folder, ".")
+	return t.Inbox.syncFolder(h.folder, ".")
 }
 
 // keep leaves a file that is the sender's already.

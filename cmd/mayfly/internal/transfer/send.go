@@ -5,6 +5,7 @@
 package transfer
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"errors"
@@ -57,6 +58,7 @@ type List struct {
 // the next Send of the same goes on from there.
 func (s *Sender) Send(conn io.ReadWriter, list *List) (*Total, error) {
 	sources, total := list.sources, new(list.total)
+	conn = newBufferedConn(conn)
 	if s.Begun != nil {
 		s.Begun(total.Files, total.Bytes)
 	}
@@ -182,7 +184,7 @@ func (s *Sender) List(names ...string) (*List, error) {
 				return nil
 			}
 			if !e.Dir {
-				e.Size = info.Size()
+				e.Size, e.Sparse = info.Size(), hasHoles(info)
 				list.total.Files++
 				list.total.Bytes += e.Size
 			}
@@ -209,9 +211,10 @@ func unfit(info fs.FileInfo) string {
 
 // nextBatch is how many entries go together.
 func nextBatch(sources []source) int {
-	size := int64(0)
+	size, names := int64(0), 0
 	for n, s := range sources {
-		if size += s.Size; n == maxBatch || n > 0 && size > batchSize {
+		size, names = size+s.Size, names+len(s.Path)
+		if n == maxBatch || n > 0 && (size > batchSize || names > batchNames) {
 			return n
 		}
 	}
@@ -401,5 +404,25 @@ type failing struct {
 func (f *failing) Write(p []byte) (int, error) {
 	n, err := f.w.Write(p)
 	f.err = err
+	return n, err
+}
+
+// A bufferedConn puts small writes together. It sends them before it reads.
+type bufferedConn struct {
+	*bufio.Writer
+	conn io.ReadWriter
+}
+
+func newBufferedConn(conn io.ReadWriter) *bufferedConn {
+	return &bufferedConn{bufio.NewWriterSize(conn, 64<<10), conn}
+}
+
+// Read reads also where nothing can be sent any more: the receiver may have said why.
+func (b *bufferedConn) Read(p []byte) (int, error) {
+	flushed := b.Flush()
+	n, err := b.conn.Read(p)
+	if n == 0 && err != nil && flushed != nil {
+		err = flushed
+	}
 	return n, err
 }

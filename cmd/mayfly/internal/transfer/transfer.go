@@ -9,7 +9,8 @@
 //
 // A sender says what comes in batches of entries. For each the receiver answers what it
 // has. Then the files of the batch follow, each with its hash behind it. At the end
-// both sides compare the digest of all that was sent.
+// both sides compare the digest of all that was sent. Each answer of the receiver
+// acknowledges all earlier batches: their files are durable, with their names.
 //
 // It must not know what the connection is, nor how progress is shown.
 package transfer
@@ -31,8 +32,9 @@ const Proto = "mayfly-files/1"
 // Bounds on what a receiver takes.
 const (
 	maxFrame   = 4 << 20
-	maxBatch   = 256       // entries, and
+	maxBatch   = 1024      // entries, and
 	batchSize  = 256 << 20 // bytes in the files of one, if there are several
+	batchNames = 2 << 20   // bytes in the paths of one
 	maxPath    = 4096
 	maxDepth   = 256  // folders in a path
 	maxFolders = 4096 // of which a receiver remembers that they are there
@@ -57,6 +59,7 @@ type entry struct {
 	Mode     uint32 // permissions
 	Size     int64
 	Modified time.Time
+	Sparse   bool `json:",omitempty"` // has holes, which the receiver makes of zeros
 }
 
 // A filePath has slashes, and is relative to the receiver's folder. It travels in base64:
