@@ -161,38 +161,57 @@ func (s *Sealer) fragment() int {
 	return min(s.limit-1, s.most)
 }
 
-// seal appends the records of p. Each protected record is sealed under a pin of its own
-// (volatile.DoPinned), because the garbage collector waits for each. The padding policy is
-// the application's, which may block: it is asked between the records.
+// recordsPerPin is how many records are sealed under one pin. The garbage collector waits
+// for all of them, and each pin costs a system call (volatile.DoPinned).
+const recordsPerPin = 4
+
+// seal appends the records of p. The padding policy is the application's, which may block:
+// it is asked outside of the pins.
 func (s *Sealer) seal(dst []byte, t ContentType, p []byte) []byte {
+	if s.keys == nil || t == ChangeCipherSpec {
+		return s.sealPlain(dst, t, p)
+	}
 	for {
-		n := min(len(p), s.fragment())
-		if s.keys == nil || t == ChangeCipherSpec {
-			dst = s.sealPlain(dst, t, p[:n])
-		} else {
-			padding := 0
+		var paddings [recordsPerPin]int
+		records, room := 0, 0
+		for rest := p; records < recordsPerPin && (records == 0 || len(rest) > 0); records++ {
+			n := min(len(rest), s.fragment())
 			if s.padding != nil {
-				padding = min(max(s.padding(n), 0), s.limit-1-n)
+				paddings[records] = min(max(s.padding(n), 0), s.limit-1-n)
 			}
-			// All the room at once: a buffer that is left for a larger one holds ciphertext.
-			dst = slices.Grow(dst, HeaderLen+n+1+padding+tagLen)
-			volatile.DoPinned(func() { dst = s.sealRecord(dst, t, p[:n], padding) })
+			room += HeaderLen + n + 1 + paddings[records] + tagLen
+			rest = rest[n:]
 		}
-		if p = p[n:]; len(p) == 0 {
+		// All the room at once: a buffer that is left for a larger one holds ciphertext.
+		dst = slices.Grow(dst, room)
+		volatile.DoPinned(func() {
+			for _, padding := range paddings[:records] {
+				n := min(len(p), s.fragment())
+				dst = s.sealRecord(dst, t, p[:n], padding)
+				p = p[n:]
+			}
+		})
+		if len(p) == 0 {
 			return dst
 		}
 	}
 }
 
-// sealPlain makes a TLSPlaintext (RFC 9846, Section 5.1). The dummy
+// sealPlain makes TLSPlaintext records (RFC 9846, Section 5.1). The dummy
 // change_cipher_spec is one whenever it is sent.
-func (s *Sealer) sealPlain(dst []byte, t ContentType, content []byte) []byte {
-	version := uint16(legacyVersion)
-	if t == Handshake && !s.began && len(content) > 0 && content[0] == 1 {
-		version = firstVersion
+func (s *Sealer) sealPlain(dst []byte, t ContentType, p []byte) []byte {
+	for {
+		version := uint16(legacyVersion)
+		if t == Handshake && !s.began && len(p) > 0 && p[0] == 1 {
+			version = firstVersion
+		}
+		s.began = true
+		n := min(len(p), s.fragment())
+		dst = append(appendHeader(dst, t, version, n), p[:n]...)
+		if p = p[n:]; len(p) == 0 {
+			return dst
+		}
 	}
-	s.began = true
-	return append(appendHeader(dst, t, version, len(content)), content...)
 }
 
 // sealRecord makes a TLSCiphertext (RFC 9846, Section 5.2): content, type and
