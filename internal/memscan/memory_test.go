@@ -291,7 +291,10 @@ func (x secret) alive() bool {
 		return at == open && x.link.client && !x.link.moved // to where none are wanted
 	case "ECDHE private key", "ML-KEM private key":
 		return at == atHello
-	case "main secret", "handshake traffic secret":
+	case "main secret":
+		// A server that requests no certificate sends its tickets with its flight.
+		return at == atFlight && (x.link.client || !x.link.psk && !x.link.ticket)
+	case "handshake traffic secret":
 		return at == atFlight
 	case "handshake AEAD key", "handshake IV": // a server has sent its flight
 		return at == atFlight && (x.link.client || x.byClient)
