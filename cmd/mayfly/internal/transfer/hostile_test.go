@@ -262,6 +262,20 @@ func TestSlowSendersAreNotCut(t *testing.T) {
 	}
 }
 
+// The time that the receiver's own disk takes is none in which the sender is idle.
+func TestSlowDiskDoesNotCutSenders(t *testing.T) {
+	t.Parallel()
+	r, to := receiver(t)
+	r.Idle = 500 * time.Millisecond
+	r.Inbox.sync = func(*os.File) error { time.Sleep(2 * r.Idle); return nil }
+	from := filepath.Join(t.TempDir(), "file")
+	write(t, from, make([]byte, checkpoint+checkpoint/4), 0o600) // so that a sync comes in between
+	if _, _, err, err2 := carry(t, r, -1, from); err != nil || err2 != nil {
+		t.Fatal(err, err2)
+	}
+	same(t, filepath.Dir(from), to)
+}
+
 // Many senders send files of the same names at the same time, beside silent ones: each file
 // is one of theirs, whole.
 func TestSeveralSendersAtOnce(t *testing.T) {

@@ -27,6 +27,7 @@ type pacedConn struct {
 	since   time.Time // when the progress was made that counts; zero: the next Read begins
 	n       int       // bytes since then
 	waiting time.Time // since when a Read waits; zero: none does
+	ended   time.Time // when the last Read returned
 }
 
 // deadliner is a connection with deadlines.
@@ -43,9 +44,9 @@ func (c *pacedConn) Read(p []byte) (int, error) {
 	n, err := c.conn.Read(p)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.waiting = time.Time{}
+	c.waiting, c.ended = time.Time{}, time.Now()
 	if c.n += n; c.n >= minProgress {
-		c.since, c.n = time.Now(), 0
+		c.since, c.n = c.ended, 0
 	}
 	if err != nil && c.stopped != nil {
 		return n, c.stopped
@@ -65,6 +66,8 @@ func (c *pacedConn) beginRead() error {
 	c.waiting = time.Now()
 	if c.since.IsZero() {
 		c.since = c.waiting
+	} else { // the receiver's own time does not count
+		c.since = c.since.Add(c.waiting.Sub(c.ended))
 	}
 	if d, ok := c.conn.(deadliner); ok && c.idle > 0 {
 		return d.SetReadDeadline(c.since.Add(c.idle))
