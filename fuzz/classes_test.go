@@ -213,7 +213,7 @@ func TestNeverFinished(t *testing.T) {
 			size   int // of records
 			code   alert.Code
 		}{
-			{"a hello or answer of 64 KiB", 0, long(1, 64<<10), 0, 1 << 14, alert.IllegalParameter},
+			{"a hello or answer of 68 KiB", 0, long(1, 68<<10), 0, 1 << 14, alert.IllegalParameter},
 			{"a message of 16 MiB", 2, "\x0b\xff\xff\xff", 0, 1 << 14, alert.IllegalParameter},
 			{"a message without an end", 2, long(11, 100<<10), 50 << 10, 1 << 14, 0},
 			{"a message in records of one byte", 2, long(11, 100<<10), 50 << 10, 1, alert.UnexpectedMessage},
