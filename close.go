@@ -12,6 +12,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/internal/callback"
+	"github.com/mayfly-tls/mayfly/internal/stream"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -125,7 +126,7 @@ func (c *Conn) drain() {
 		}
 		lift()
 	}
-	discardUnread(c.inner)
+	stream.DiscardUnread(c.inner)
 }
 
 // expire ends a connection at its MaxLifetime.

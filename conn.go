@@ -16,6 +16,7 @@ import (
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/internal/once"
+	"github.com/mayfly-tls/mayfly/internal/stream"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -98,7 +99,7 @@ func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan
 		baton:    newGate(),
 	}
 	p := &parts{
-		in:     readHalf{mu: newGate(), opener: *record.NewOpener(), inbox: inbox{waiter: newWaiter(inner), poor: true}},
+		in:     readHalf{mu: newGate(), opener: *record.NewOpener(), ReadBuffer: stream.NewReadBuffer(inner, ErrTruncated)},
 		out:    writeHalf{mu: newGate(), sealer: *record.NewSealer()},
 		over:   latch{ch: make(chan struct{})},
 		forget: forget,

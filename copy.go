@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/mayfly-tls/mayfly/internal/stream"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 	"github.com/mayfly-tls/mayfly/record"
 )
@@ -33,10 +34,10 @@ func (c *Conn) WriteTo(w io.Writer) (n int64, err error) {
 
 // openTo hands what is there to w, and wipes it. It waits for nothing but w.
 func (c *Conn) openTo(w io.Writer) (int, error) {
-	buf := getBuffer(writeChunk)
-	defer putBuffer(buf)
+	buf := stream.GetBuffer(stream.CopyChunk)
+	defer stream.PutBuffer(buf)
 	c.in.mu.Lock()
-	k, err := c.open((*buf)[:writeChunk])
+	k, err := c.open((*buf)[:stream.CopyChunk])
 	c.unlockIn()
 	if k == 0 {
 		return 0, err
@@ -68,14 +69,14 @@ func (c *Conn) await() error {
 	}
 	c.in.mu.Lock()
 	defer c.unlockIn()
-	for len(c.in.plain) == 0 && !c.in.ready() {
+	for len(c.in.plain) == 0 && !c.in.Ready() {
 		switch {
 		case c.closed.Load():
 			return net.ErrClosed
 		case c.in.err != nil:
 			return c.in.err
 		}
-		if err := c.in.fill(c.inner); err != nil {
+		if err := c.in.Fill(c.inner); err != nil {
 			return c.readError(err)
 		}
 	}
@@ -93,7 +94,7 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 		k, full, err = c.writeFrom(r, size)
 		n += int64(k)
 		if size = record.MaxPlaintext; full {
-			size = writeChunk
+			size = stream.CopyChunk
 		}
 	}
 	if err == io.EOF {
@@ -104,8 +105,8 @@ func (c *Conn) ReadFrom(r io.Reader) (n int64, err error) {
 
 // writeFrom writes what one Read of r, of at most size bytes, gives. full says that there may be more.
 func (c *Conn) writeFrom(r io.Reader, size int) (n int, full bool, err error) {
-	buf := getBuffer(size)
-	defer putBuffer(buf)
+	buf := stream.GetBuffer(size)
+	defer stream.PutBuffer(buf)
 	k, err := readOnce(r, (*buf)[:size])
 	if k > 0 {
 		defer func() { volatile.Wipe((*buf)[:k]) }()

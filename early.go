@@ -13,6 +13,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/stream"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 	"github.com/mayfly-tls/mayfly/record"
 )
@@ -241,7 +242,7 @@ func (c *Conn) writeEarly(p []byte) (n int, err error) {
 		} else if err != nil || n == len(p) {
 			return n, err
 		}
-		chunk := p[n:min(n+writeChunk, len(p))]
+		chunk := p[n:min(n+stream.CopyChunk, len(p))]
 		if err := c.queue(record.ApplicationData, chunk); err != nil {
 			return n, err
 		}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/mayfly-tls/mayfly/internal/stream"
 )
 
 // TestHandOnFields fails where a field is added to a connection of which nobody has said
@@ -26,8 +28,8 @@ func TestHandOnFields(t *testing.T) {
 			"inner settings deadlines deaf done closed leaving detached ended lifetime tickets teller buried",
 			"invalid baton cancel machine took until failed doneTold earlyPeer cookies"},
 		{parts{}, "in out keys", "over forget", ""},
-		{readHalf{}, "err opener assembler receiver inbox plain early counts oddities", "mu earlyMu told", "raw skip"},
-		{inbox{}, "buf r w", "waiter bulk poor workers", ""},
+		{readHalf{}, "err opener assembler receiver ReadBuffer plain early counts oddities", "mu earlyMu told", "raw skip workers"},
+		{stream.ReadBuffer{}, "buf r w", "raw truncated large unauthenticated", ""},
 		{oddities{}, "empty warnings keyUpdates tickets ccs", "updated sentBefore", ""},
 		{counts{}, "records bytes keys", "", ""},
 		{writeHalf{}, "err sealer sender pending owing counts owed awaited", "mu rekey workers told callers", ""},

@@ -19,6 +19,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/policy"
 	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/schedule"
+	"github.com/mayfly-tls/mayfly/internal/stream"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
@@ -51,8 +52,8 @@ func (c *Conn) state() *handover.State {
 	if !s.Out.Closed {
 		s.Out.Secret, s.Out.Generation = volatile.CopyOf(out.sender.Traffic().Secret()), out.sender.Generation()
 	}
-	if in.buf != nil {
-		s.In.Ahead = bytes.Clone((*in.buf)[in.r:in.w])
+	if !in.Empty() {
+		s.In.Ahead = bytes.Clone(in.Unopened())
 	}
 	return s
 }
@@ -85,7 +86,7 @@ func (c *Conn) restore(state *handover.State) error {
 	switch {
 	case used == nil, state.Exporter.Len() != used.HashLen, state.Resumption.Len() != 0 && state.Resumption.Len() != used.HashLen,
 		!fits(state.In.Secret, state.In.Closed), !fits(state.Out.Secret, state.Out.Closed),
-		state.In.Plain.Len()+len(state.In.Ahead) > parallelBuffer:
+		state.In.Plain.Len()+len(state.In.Ahead) > stream.ParallelBuffer:
 		return errForeign
 	case len(policy.Suites([]uint16{state.Suite}))+len(policy.Groups([]uint16{state.Group})) < 2:
 		return configError("the connection was negotiated with algorithms that FIPS 140-3 does not approve, and the process runs with GODEBUG=fips140=on")
@@ -156,10 +157,7 @@ func (c *Conn) restoreIn(s *handover.In, used *suite.Suite) error {
 	in.early = volatile.Append(nil, s.Early.Bytes())
 	in.oddities = oddities{empty: int(s.Oddities[0]), warnings: int(s.Oddities[1]), keyUpdates: int(s.Oddities[2]), tickets: int(s.Oddities[3]), ccs: int(s.Oddities[4])}
 	if s.Plain.Len()+len(s.Ahead) > 0 {
-		in.hold(s.Plain.Len() + len(s.Ahead))
-		n := len(volatile.Append((*in.buf)[:0], s.Plain.Bytes()))
-		in.plain = (*in.buf)[:n:n]
-		in.r, in.w = n, n+copy((*in.buf)[n:], s.Ahead)
+		in.plain = in.Restore(s.Plain.Bytes(), s.Ahead)
 	}
 	in.opener.SetLimit(int(s.Limit))
 	if s.Closed {

@@ -29,10 +29,6 @@ const (
 	// time that its handshake took.
 	minFirstRecordWait = 20 * time.Millisecond
 
-	// maxUnread is how many bytes that nobody has read Close takes in before it
-	// closes the transport.
-	maxUnread = 64 << 10
-
 	// alertTimeout bounds the sending of a fatal alert, and the search for the
 	// peer's own alert after a failed Write.
 	alertTimeout = time.Second
@@ -99,23 +95,4 @@ const (
 	// replaySize is how many tickets the default ReplayGuard remembers, 48 bytes
 	// and the map's overhead each.
 	replaySize = 1 << 16
-
-	// writeChunk is how much early data is sealed at once, and how much copies carry:
-	// eight full records.
-	writeChunk = 128 << 10
-
-	// parallelChunk is how much a Write seals into one buffer and writes at once.
-	parallelChunk = 512 << 10
-
-	// minParallel is the least data that several cores seal or open: with less, starting
-	// the workers takes as long as what they save.
-	minParallel = 192 << 10
-
-	// maxWorkerSpins is how often a worker looks for another job before it ends: some 40 µs,
-	// in which a receiver reads as much as it opens at once.
-	maxWorkerSpins = 100_000
-
-	// maxJoinSpins is how often the caller looks whether the last worker is done before it
-	// sleeps: for as long as a ChaCha20-Poly1305 record takes, at the most.
-	maxJoinSpins = 500
 )

@@ -292,7 +292,7 @@ func (c *Conn) complete() {
 // live begins the life of a connection that is ready for data. Both halves are held, or
 // nobody has the connection yet.
 func (c *Conn) live() {
-	c.in.poor = false
+	c.in.Authenticated()
 	if d := c.settings.MaxLifetime; d > 0 {
 		self := weak.Make(c) // a connection that was dropped is not kept
 		c.lifetime = time.AfterFunc(d-time.Since(c.started), func() {

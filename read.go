@@ -15,6 +15,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/alert"
+	"github.com/mayfly-tls/mayfly/internal/stream"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
 	"github.com/mayfly-tls/mayfly/internal/wire"
 	"github.com/mayfly-tls/mayfly/record"
@@ -30,8 +31,9 @@ type readHalf struct {
 	assembler wire.Assembler
 	receiver  *handshake.Receiver // nil until the handshake is done
 
-	inbox        // what is not yet opened
-	plain []byte // what is opened and not yet read; a part of the inbox's buffer, or of what Read was given
+	stream.ReadBuffer // what is not yet opened
+	workers           stream.Workers
+	plain             []byte // what is opened and not yet read; a part of the ReadBuffer, or of what Read was given
 
 	earlyMu sync.Mutex // for early, as mu is held by whoever waits for data
 	early   []byte     // early data that is not yet read
@@ -83,7 +85,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 		if n, err := c.open(p); n > 0 || err != nil {
 			return n, err
 		}
-		if err := c.in.fill(c.inner); err != nil {
+		if err := c.in.Fill(c.inner); err != nil {
 			return 0, c.readError(err)
 		}
 	}
@@ -101,12 +103,12 @@ func (c *Conn) open(p []byte) (n int, err error) {
 			err = net.ErrClosed
 		case c.in.err != nil:
 			err = c.in.err
-		case !c.in.ready():
+		case !c.in.Ready():
 			return n, nil
 		default:
 			var k int
 			k, err = c.openParallel(p[n:])
-			if n += k; k == 0 && err == nil && c.in.ready() {
+			if n += k; k == 0 && err == nil && c.in.Ready() {
 				err = c.nextRecord(p[n:])
 			}
 			if err != nil {
@@ -125,7 +127,7 @@ var backlogs = sync.Pool{New: func() any { return new(backlog) }}
 
 // A backlog is whole records that are buffered.
 type backlog struct {
-	records [parallelChunk / record.MaxPlaintext][]byte
+	records [stream.WriteChunk / record.MaxPlaintext][]byte
 	batch   record.OpenBatch
 }
 
@@ -134,21 +136,21 @@ type backlog struct {
 // record, and the error of the record that follows. c.in.mu is held.
 func (c *Conn) openParallel(p []byte) (n int, err error) {
 	in := c.in
-	if len(p) < minParallel || in.w-in.r < minParallel || !c.done.Load() || in.skip > 0 || runtime.GOMAXPROCS(0) == 1 {
+	if len(p) < stream.MinParallel || len(in.Unopened()) < stream.MinParallel || !c.done.Load() || in.skip > 0 || runtime.GOMAXPROCS(0) == 1 {
 		return 0, nil
 	}
 	b := backlogs.Get().(*backlog)
 	defer backlogs.Put(b)
 	defer clear(b.records[:])
-	records, size := in.whole(b.records[:0])
-	if size < minParallel {
+	records, size := in.Whole(b.records[:0])
+	if size < stream.MinParallel {
 		return 0, nil
 	}
 	pieces := in.opener.OpenAhead(&b.batch, p, records)
 	defer func() { b.batch.Close(n) }()
-	in.workers.run(pieces, func(pieces iter.Seq[int]) {
-		scratch := getBuffer(record.MaxCiphertext)
-		defer putBuffer(scratch)
+	in.workers.Run(pieces, func(pieces iter.Seq[int]) {
+		scratch := stream.GetBuffer(record.MaxCiphertext)
+		defer stream.PutBuffer(scratch)
 		defer volatile.Wipe(*scratch)
 		for i := range pieces {
 			b.batch.Run(i, *scratch)
@@ -160,7 +162,7 @@ func (c *Conn) openParallel(p []byte) (n int, err error) {
 		if !ok {
 			return n, nil // the keys have changed
 		}
-		in.r += len(records[i])
+		in.Skip(len(records[i]))
 		if err == nil {
 			err = c.dispatch(t, content)
 		}
@@ -197,7 +199,7 @@ func (in *readHalf) take(p []byte) int {
 // release gives the buffer back when nothing is left in it.
 func (in *readHalf) release() {
 	if len(in.plain) == 0 {
-		in.inbox.release()
+		in.ReadBuffer.Release()
 	}
 }
 
@@ -207,7 +209,7 @@ func (in *readHalf) release() {
 func (c *Conn) nextRecord(p []byte) error {
 	in := c.in
 	defer in.release()
-	b, err := in.fetch(c.inner)
+	b, err := in.Fetch(c.inner)
 	if err != nil {
 		return err
 	}
@@ -375,7 +377,7 @@ func (in *readHalf) wipe(err error) {
 	if in.receiver != nil {
 		in.receiver.Wipe()
 	}
-	in.drop()
+	in.Drop()
 	in.release()
 }
 

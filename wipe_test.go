@@ -253,7 +253,7 @@ func TestIdleHoldsLittle(t *testing.T) {
 	if _, err := io.ReadFull(victim, make([]byte, 1000)); err != nil {
 		t.Fatal(err)
 	}
-	if victim.machine != nil || victim.settings != nil || victim.in.buf != nil || victim.in.plain != nil || victim.out.pending != nil {
+	if victim.machine != nil || victim.settings != nil || !victim.in.Empty() || victim.in.plain != nil || victim.out.pending != nil {
 		t.Error("it has a machine, settings, or a buffer")
 	}
 	if i := victim.intro; i.settings != nil || i.m != nil || i.ctx != nil {

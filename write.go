@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/stream"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -31,7 +32,7 @@ type writeHalf struct {
 	pending []byte // sealed, and not yet taken by the transport
 	owing   bool   // some of pending is data of the caller's
 	rekey   rekeyState
-	workers workers
+	workers stream.Workers
 
 	told   *KeyInfo // the present keys, where a Trace was told of them
 	counts counts   // of application data
@@ -66,7 +67,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 	if err := c.writable(); err != nil {
 		return 0, err
 	}
-	if len(p) == 0 || c.out.owing || len(c.out.pending) > recordBuffer {
+	if len(p) == 0 || c.out.owing || len(c.out.pending) > stream.RecordBuffer {
 		if err := c.flush(); err != nil {
 			return 0, c.writeError(err)
 		}
@@ -75,7 +76,7 @@ func (c *Conn) Write(p []byte) (n int, err error) {
 		return 0, nil // a record of nothing would surprise some peers
 	}
 	for {
-		chunk := p[n:min(n+c.out.rekey.chunk(parallelChunk), len(p))]
+		chunk := p[n:min(n+c.out.rekey.chunk(stream.WriteChunk), len(p))]
 		if err := c.writeChunk(chunk, &n); err != nil {
 			return n, c.writeError(err)
 		}
@@ -106,13 +107,13 @@ func (c *Conn) writable() error {
 
 // writeBuffer is the size of a buffer for n bytes in full records behind a KeyUpdate. One
 // record may be padded.
-func writeBuffer(n int) int { return max(recordBuffer, n+n/64+64) }
+func writeBuffer(n int) int { return max(stream.RecordBuffer, n+n/64+64) }
 
 // writeChunk seals p, which rekey.chunk allows, behind a key change that is due, adds
 // them to *n, and writes them, behind the tickets that wait. c.out.mu is held.
 func (c *Conn) writeChunk(p []byte, n *int) error {
-	buf := getBuffer(writeBuffer(len(c.out.pending) + len(p)))
-	defer putBuffer(buf)
+	buf := stream.GetBuffer(writeBuffer(len(c.out.pending) + len(p)))
+	defer stream.PutBuffer(buf)
 	b, err := c.rekeyIfDue(append((*buf)[:0], c.out.pending...), len(p))
 	if err != nil {
 		return err
@@ -129,7 +130,7 @@ var sealBatches = sync.Pool{New: func() any { return new(record.SealBatch) }}
 
 // seal appends records of p to b, on several cores where p is large. c.out.mu is held.
 func (out *writeHalf) seal(b, p []byte) ([]byte, error) {
-	if len(p) < minParallel || runtime.GOMAXPROCS(0) == 1 {
+	if len(p) < stream.MinParallel || runtime.GOMAXPROCS(0) == 1 {
 		return out.sealer.Seal(b, record.ApplicationData, p)
 	}
 	batch := sealBatches.Get().(*record.SealBatch)
@@ -139,7 +140,7 @@ func (out *writeHalf) seal(b, p []byte) ([]byte, error) {
 		return out.sealer.Seal(b, record.ApplicationData, p)
 	}
 	defer batch.Close()
-	out.workers.run(n, func(pieces iter.Seq[int]) {
+	out.workers.Run(n, func(pieces iter.Seq[int]) {
 		for i := range pieces {
 			batch.Run(i)
 		}

@@ -19,12 +19,12 @@ import (
 // limits are what the figures may be at most. They only go down: a change that
 // improves a figure lowers its limit.
 var limits = figures{
-	Files:        52,
-	Lines:        9874,
+	Files:        45,
+	Lines:        9374,
 	LongestFile:  600,
 	Cycle:        28,
 	MutualPairs:  40,
-	ConnMethods:  119,
+	ConnMethods:  118,
 	Undocumented: 0,
 }
 

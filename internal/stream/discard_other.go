@@ -4,7 +4,7 @@
 
 //go:build !unix
 
-package mayfly
+package stream
 
 import (
 	"io"
@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// discardUnread takes out of a transport's buffer what is there now, within a
+// DiscardUnread takes out of a transport's buffer what is there now, within a
 // bound.
-func discardUnread(inner net.Conn) {
+func DiscardUnread(inner net.Conn) {
 	if _, ok := inner.(*net.TCPConn); ok {
 		_ = inner.SetReadDeadline(time.Now().Add(time.Millisecond))
 		_, _ = io.CopyN(io.Discard, inner, maxUnread)

@@ -2,7 +2,7 @@
 // Use of this source code is governed by a BSD-style
 // license that can be found in the LICENSE file.
 
-package mayfly
+package stream
 
 import (
 	"iter"
@@ -11,8 +11,9 @@ import (
 	"sync/atomic"
 )
 
-// workers does the large jobs of one half of a connection, whose lock the caller holds.
-type workers struct {
+// Workers do the large jobs of one direction of a connection. Run is not safe for
+// concurrent use.
+type Workers struct {
 	job   atomic.Pointer[job] // nil: there is none
 	awake atomic.Int32        // workers that are at a job, or look for the next one
 }
@@ -25,10 +26,10 @@ type job struct {
 	inside sync.RWMutex // a worker that takes part holds it for reading
 }
 
-// run has the caller and at most GOMAXPROCS-1 workers do n pieces. Each calls do once,
-// with the pieces that it takes. When run returns, all pieces are done and no worker is
+// Run has the caller and at most GOMAXPROCS-1 workers do n pieces. Each calls do once,
+// with the pieces that it takes. When Run returns, all pieces are done and no worker is
 // within do, nor will be.
-func (w *workers) run(n int, do func(pieces iter.Seq[int])) {
+func (w *Workers) Run(n int, do func(pieces iter.Seq[int])) {
 	j := &job{n: n, do: do}
 	w.job.Store(j)
 	if missing := int32(min(runtime.GOMAXPROCS(0), n)-1) - w.awake.Load(); missing > 0 {
@@ -47,7 +48,7 @@ func (w *workers) run(n int, do func(pieces iter.Seq[int])) {
 
 // work takes part in j, and in the jobs that follow soon: to wake a core that sleeps takes
 // as long as a job.
-func (w *workers) work(j *job) {
+func (w *Workers) work(j *job) {
 	defer w.awake.Add(-1)
 	j.help()
 	for last, spins := j, 0; spins < maxWorkerSpins; spins++ {

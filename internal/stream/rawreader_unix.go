@@ -4,7 +4,7 @@
 
 //go:build unix
 
-package mayfly
+package stream
 
 import (
 	"io"
@@ -13,9 +13,9 @@ import (
 	"syscall"
 )
 
-// A waiter reads from a socket, and has no buffer in hand while nothing is there: so
+// A rawReader reads from a socket, and has no buffer in hand while nothing is there: so
 // a connection that waits costs no more than its keys.
-type waiter struct {
+type rawReader struct {
 	conn net.Conn
 	raw  syscall.RawConn
 	poll func(fd uintptr) bool // made once
@@ -26,10 +26,10 @@ type waiter struct {
 	err error
 }
 
-// newWaiter returns nil for transports that are no sockets. Types that embed one are
+// newRawReader returns nil for transports that are no sockets. Types that embed one are
 // none either: their Read may do more than to read.
-func newWaiter(inner net.Conn) *waiter {
-	w := &waiter{conn: inner}
+func newRawReader(inner net.Conn) *rawReader {
+	w := &rawReader{conn: inner}
 	var err error
 	switch c := inner.(type) {
 	case *net.TCPConn:
@@ -50,9 +50,9 @@ func newWaiter(inner net.Conn) *waiter {
 }
 
 // pollOnce is asked when the socket may have data, and says whether it had.
-func (w *waiter) pollOnce(fd uintptr) bool {
+func (w *rawReader) pollOnce(fd uintptr) bool {
 	for {
-		buf := getBuffer(w.size)
+		buf := GetBuffer(w.size)
 		n, err := syscall.Read(int(fd), *buf)
 		switch {
 		case n > 0:
@@ -61,7 +61,7 @@ func (w *waiter) pollOnce(fd uintptr) bool {
 		case err == nil:
 			err = io.EOF
 		}
-		putBuffer(buf)
+		PutBuffer(buf)
 		switch err {
 		case syscall.EINTR:
 		case syscall.EAGAIN:
@@ -73,9 +73,9 @@ func (w *waiter) pollOnce(fd uintptr) bool {
 	}
 }
 
-// wait reads once, into a buffer for size bytes that becomes the caller's. It honours the socket's
+// wait reads once, into a buffer for size bytes that becomes the caller's. It honors the socket's
 // deadline. Its errors are those of the socket's own Read.
-func (w *waiter) wait(size int) (buf *[]byte, n int, err error) {
+func (w *rawReader) wait(size int) (buf *[]byte, n int, err error) {
 	w.size, w.buf, w.n, w.err = size, nil, 0, nil
 	if err := w.raw.Read(w.poll); err != nil {
 		return nil, 0, err

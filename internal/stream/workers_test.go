@@ -2,10 +2,9 @@
 // Use of this source code is governed by a BSD-style
 // license that can be found in the LICENSE file.
 
-package mayfly
+package stream
 
 import (
-	"io"
 	"iter"
 	"runtime"
 	"slices"
@@ -19,13 +18,13 @@ import (
 func TestWorkersRun(t *testing.T) {
 	t.Parallel()
 	for n := 1; n <= 30; n++ {
-		var w workers
+		var w Workers
 		want := min(runtime.GOMAXPROCS(0), n)
 		var mu sync.Mutex
 		var done []int
 		inside, entered := 0, 0
 		all := make(chan bool)
-		w.run(n, func(pieces iter.Seq[int]) {
+		w.Run(n, func(pieces iter.Seq[int]) {
 			mu.Lock()
 			inside++
 			if entered++; entered == want {
@@ -113,11 +112,11 @@ func TestLateWorker(t *testing.T) {
 // for, and end when none comes.
 func TestWorkersStay(t *testing.T) {
 	t.Parallel()
-	var w workers
+	var w Workers
 	most := int32(runtime.GOMAXPROCS(0) - 1)
 	for range 1000 {
 		var done [64]atomic.Int32
-		w.run(len(done), func(pieces iter.Seq[int]) {
+		w.Run(len(done), func(pieces iter.Seq[int]) {
 			for i := range pieces {
 				done[i].Add(1)
 			}
@@ -145,59 +144,5 @@ func TestWorkersStay(t *testing.T) {
 	w.work(first) // returns: there is no third job
 	if second.next.Load() == 0 || w.awake.Load() != 0 {
 		t.Error("a worker did not take the next job, or did not end after it")
-	}
-}
-
-// TestWriteParallel writes and reads more than several cores share, with keys that change
-// in the middle of it, and closes a connection whose Write is stuck.
-func TestWriteParallel(t *testing.T) {
-	t.Parallel()
-	for _, policy := range []RekeyPolicy{{}, {Records: 11, MinInterval: -1}} {
-		sender, receiver := hostilePair(t)
-		sender.out.rekey.policy = policy.withDefaults()
-		data := make([]byte, 5<<20+12345)
-		for i := range data {
-			data[i] = byte(i >> 8)
-		}
-		go func() {
-			for part := range slices.Chunk(data, 1<<20) {
-				if _, err := sender.Write(part); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-			_ = sender.CloseWrite()
-		}()
-		var got []byte
-		for p := make([]byte, 1<<20); ; {
-			n, err := receiver.Read(p)
-			if got = append(got, p[:n]...); err == io.EOF {
-				break
-			} else if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if !slices.Equal(got, data) {
-			t.Fatalf("%d bytes arrived, which are not the %d that were written", len(got), len(data))
-		}
-	}
-	stuck, peer := hostilePair(t)
-	done := make(chan error)
-	go func() {
-		n, err := stuck.Write(make([]byte, 3*parallelChunk))
-		if n != parallelChunk {
-			t.Errorf("%d bytes were sealed, want %d", n, parallelChunk)
-		}
-		done <- err
-	}()
-	if _, err := io.ReadFull(peer.inner, make([]byte, 1)); err != nil { // the Write is under way
-		t.Fatal(err)
-	}
-	_ = stuck.Close()
-	if err := <-done; err == nil {
-		t.Error("a Write that the peer did not read succeeded")
-	}
-	if !wiped(stuck.parts) {
-		t.Error("keys are left")
 	}
 }

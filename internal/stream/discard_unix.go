@@ -4,16 +4,16 @@
 
 //go:build unix
 
-package mayfly
+package stream
 
 import (
 	"net"
 	"syscall"
 )
 
-// discardUnread takes out of a transport's buffer what is there now, without
+// DiscardUnread takes out of a transport's buffer what is there now, without
 // waiting, and within a bound.
-func discardUnread(inner net.Conn) {
+func DiscardUnread(inner net.Conn) {
 	conn, ok := inner.(syscall.Conn)
 	if !ok {
 		return
