@@ -83,6 +83,59 @@ func TestRecvServesOthersBesideSilentSenders(t *testing.T) {
 	recv.end()
 }
 
+// TestSendGoesOnAfterAPause has a connection stall until recv cuts its sender as idle. send
+// goes on where it was.
+func TestSendGoesOnAfterAPause(t *testing.T) {
+	t.Parallel()
+	ours, ourPin := keygen(t)
+	theirs, theirPin := keygen(t)
+	file, to := filepath.Join(t.TempDir(), "file"), t.TempDir()
+	if err := os.WriteFile(file, make([]byte, 4<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	recv := begin(t, "recv", "--idle", "1s", "--key", theirs, "--peer", ourPin, "127.0.0.1:0", to)
+	addr := recv.errs.await(t, `listening on (\S+)\n`)[1]
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() {
+		for n := 0; ; n++ {
+			a, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			b, err := net.Dial("tcp", addr)
+			if err != nil {
+				_ = a.Close()
+				return
+			}
+			answered := make(chan struct{})
+			go func() {
+				_, _ = io.Copy(a, b)
+				close(answered)
+				_ = a.Close()
+			}()
+			go func() {
+				if n == 0 {
+					_, _ = io.CopyN(b, a, 1<<20)
+					<-answered // recv has said why, and hung up
+				}
+				_, _ = io.Copy(b, a)
+				_ = b.Close()
+			}()
+		}
+	}()
+	out, errs, code := runMayfly(t, "send", "--key", ours, "--peer", theirPin, ln.Addr().String(), file)
+	if code != 0 || !strings.Contains(errs, "the sender was idle for 1s") || !strings.Contains(out, "had arrived before") {
+		t.Errorf("send: %d, %s%s", code, out, errs)
+	}
+	if code := recv.end(); code != 0 {
+		t.Errorf("recv: %d, %s", code, recv.errs.text.String())
+	}
+}
+
 // TestRecvEndsBesideSilentSenders has a recv without --keep end after one whole transfer,
 // whatever others do.
 func TestRecvEndsBesideSilentSenders(t *testing.T) {

@@ -132,7 +132,7 @@ func wasCut(err error) bool {
 	if isRefusal(err) {
 		return false
 	}
-	if errors.Is(err, transfer.ErrBusy) {
+	if errors.Is(err, transfer.ErrTryAgain) {
 		return true
 	}
 	if _, ok := errors.AsType[*mayfly.AlertError](err); ok {

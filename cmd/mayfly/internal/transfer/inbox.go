@@ -34,13 +34,21 @@ const (
 	takeOverAfter = 5 * time.Second
 )
 
-// ErrBusy is the error of a transfer that can be tried again when others have ended.
-var ErrBusy = errors.New("transfer: too many transfers at a time")
+// ErrTryAgain is the error of a transfer that has failed for a reason that passes: others are
+// in its place, or its sender was idle.
+var ErrTryAgain = errors.New("transfer: the same may work later")
 
 var (
 	errTakenOver = errors.New("transfer: a later connection of the same sender sends the same files")
-	errInUse     = fmt.Errorf("%w: another connection of the same sender sends the same files", ErrBusy)
+	errBusy      = passing("too many transfers at a time")
+	errInUse     = passing("another connection of the same sender sends the same files")
 )
+
+// A passing error is ErrTryAgain.
+type passing string
+
+func (p passing) Error() string        { return "transfer: " + string(p) }
+func (p passing) Is(target error) bool { return target == ErrTryAgain }
 
 // An Inbox is a folder into which several senders send at the same time. Nothing that a
 // sender says leads out of it.
@@ -97,7 +105,7 @@ func (in *Inbox) open(sender string) (*history, error) {
 	}
 	h := in.histories[name]
 	if in.transfers == maxTransfers || h != nil && h.transfers == maxTransfersPerSender {
-		return nil, ErrBusy
+		return nil, errBusy
 	}
 	if h == nil {
 		var err error

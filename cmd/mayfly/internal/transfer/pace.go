@@ -52,7 +52,7 @@ func (c *pacedConn) Read(p []byte) (int, error) {
 		return n, c.stopped
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fmt.Errorf("transfer: the sender was idle for %v: %w", c.idle, err)
+		err = passing(fmt.Sprintf("the sender was idle for %v", c.idle))
 	}
 	return n, err
 }

@@ -72,7 +72,7 @@ func (r *Receiver) Receive(conn io.ReadWriter) (*Total, error) {
 		if d, ok := conn.(deadliner); ok {
 			_ = d.SetWriteDeadline(time.Now().Add(tellWithin))
 		}
-		_ = writeFrame(conn, have{Error: strings.TrimPrefix(err.Error(), "transfer: "), Busy: errors.Is(err, ErrBusy)})
+		_ = writeFrame(conn, have{Error: strings.TrimPrefix(err.Error(), "transfer: "), Again: errors.Is(err, ErrTryAgain)})
 		return nil, err
 	}
 	return t.total, nil

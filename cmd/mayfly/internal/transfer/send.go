@@ -84,7 +84,7 @@ func (s *Sender) Send(conn io.ReadWriter, list *List) (*Total, error) {
 		return nil, err
 	}
 	if theirs.Error != "" {
-		return nil, &RemoteError{Text: theirs.Error}
+		return nil, &RemoteError{theirs.Error, theirs.Again}
 	}
 	if theirs.Files != ours.Files || theirs.Bytes != ours.Bytes || !bytes.Equal(theirs.Sum, ours.Sum) {
 		return nil, errors.New("transfer: what the receiver has is not what was sent")
@@ -249,7 +249,7 @@ func (s *Sender) sendBatch(conn io.ReadWriter, sources []source, sums *digest) (
 		return 0, err
 	}
 	if theirs.Error != "" {
-		return 0, &RemoteError{theirs.Error, theirs.Busy}
+		return 0, &RemoteError{theirs.Error, theirs.Again}
 	}
 	if len(theirs.Parts) != len(sources) {
 		return 0, errFrame
@@ -385,7 +385,7 @@ func (s *Sender) tell(n int64) {
 func explained(conn io.Reader, err error) error {
 	var last have
 	if readFrame(conn, &last) == nil && last.Error != "" {
-		return &RemoteError{last.Error, last.Busy}
+		return &RemoteError{last.Error, last.Again}
 	}
 	return err
 }

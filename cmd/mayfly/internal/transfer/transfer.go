@@ -92,7 +92,7 @@ type (
 	have struct {
 		Parts []part
 		Error string // why the receiver gives up
-		Busy  bool   `json:",omitempty"` // the same may work later
+		Again bool   `json:",omitempty"` // the same may work later
 	}
 
 	part struct {
@@ -119,6 +119,7 @@ type (
 		Files, Bytes int64
 		Sum          []byte
 		Error        string
+		Again        bool `json:",omitempty"`
 	}
 )
 
@@ -126,12 +127,12 @@ var errFrame = errors.New("transfer: the other side does not speak this protocol
 
 // A RemoteError is what the other side gave up for, in its words.
 type RemoteError struct {
-	Text string
-	Busy bool // the same may work later: then it is ErrBusy, too
+	Text  string
+	Again bool // the same may work later: then it is ErrTryAgain, too
 }
 
-// Is makes a busy receiver's error ErrBusy.
-func (e *RemoteError) Is(target error) bool { return e.Busy && target == ErrBusy }
+// Is makes the error ErrTryAgain where the receiver says so.
+func (e *RemoteError) Is(target error) bool { return e.Again && target == ErrTryAgain }
 
 // Error leaves out of the text what a terminal would obey.
 func (e *RemoteError) Error() string {
