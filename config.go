@@ -224,8 +224,8 @@ type Config struct {
 
 	// MaxTicketAgeSkew is by how much a client's account of its ticket's age may differ
 	// from a server's for early data to be accepted, up to a minute: what the clocks and
-	// the network may do to it. A ReplayGuard has to remember for twice as long. Zero:
-	// ten seconds (RFC 9846, Section 8.3).
+	// the network may do to it, and a ticket's wait for the server's first Write. A
+	// ReplayGuard remembers for twice as long. Zero: ten seconds (RFC 9846, Section 8.3).
 	MaxTicketAgeSkew time.Duration
 
 	// Replay remembers what early data was accepted. Nil: a guard in memory of

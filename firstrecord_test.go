@@ -98,23 +98,34 @@ func TestWriteAndCloseLosesNothing(t *testing.T) {
 			if test.early > 0 {
 				sc.MaxEarlyData, sc.Replay = test.early, mayfly.NewReplayGuard(0)
 			}
-			for range 3 { // the later ones may resume
-				a, b := testnet.Pipe(tcpLike, tcpLike)
-				server := mayfly.Server(b, sc)
-				shaken := make(chan error, 1)
-				go func() { shaken <- server.Handshake() }()
-				client := test.client(a)
-				if _, err := client.Write(data); err != nil {
-					t.Fatal(err)
-				}
-				if err := errors.Join(client.Close(), <-shaken); err != nil {
-					t.Fatal(err)
-				}
-				got, err := io.ReadAll(server)
-				if err != nil || !bytes.Equal(got, data) {
-					t.Fatalf("%d of %d bytes, %v", len(got), len(data), err)
-				}
-				_ = server.Close()
+			for round := range 4 { // the later ones may resume
+				synctest.Test(t, func(t *testing.T) {
+					path := tcpLike
+					if late := round%2 == 1; late { // the client has closed before its Finished arrives
+						path.Delay = time.Second
+					}
+					a, b := testnet.Pipe(path, tcpLike)
+					server := mayfly.Server(b, sc)
+					defer server.Close()
+					shaken := make(chan error, 1)
+					go func() { shaken <- server.Handshake() }()
+					client := test.client(a)
+					if _, err := client.Write(data); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait() // the server does what it does before it reads
+					if err := client.Close(); err != nil {
+						t.Fatal(err)
+					}
+					if err := <-shaken; err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+					got, err := io.ReadAll(server)
+					if err != nil || !bytes.Equal(got, data) {
+						t.Fatalf("round %d: %d of %d bytes, %v", round, len(got), len(data), err)
+					}
+				})
 			}
 		})
 	}
@@ -341,6 +352,8 @@ func TestInnerConnRestsBetweenCalls(t *testing.T) {
 					}
 				}
 				a, b := net.Pipe()
+				defer a.Close()
+				defer b.Close()
 				below := [2]*watchedConn{{Conn: a}, {Conn: b}}
 				conns := [2]*mayfly.Conn{mayfly.Client(below[0], cc), mayfly.Server(below[1], sc)}
 				// together calls a method on each side, and looks when both have returned.
@@ -466,35 +479,41 @@ func TestInnerConnIsExchanged(t *testing.T) {
 					if !tickets {
 						sc.TicketKeys = nil
 					}
-					a, b := testnet.Pipe(testnet.Path{}, testnet.Path{})
-					below := [2]*framedConn{{Conn: a}, {Conn: b}}
-					server := mayfly.Server(below[1], sc)
-					var client interface {
-						net.Conn
-						Handshake() error
-					} = mayfly.Client(below[0], &mayfly.Config{Identity: identity, Peers: mayfly.InsecureAnyServer(), ServerName: "server.example", Sessions: cache})
-					if stdlib {
-						config := stdlibConfig(tickets)
-						config.Certificates = []tls.Certificate{cert}
-						client = tls.Client(below[0], config)
-					}
-					defer client.Close()
-					defer server.Close()
-					shaken := make(chan error, 1)
-					go func() {
-						err := server.Handshake()
-						below[1].open = true
-						shaken <- err
-					}()
-					err = client.Handshake()
-					below[0].open = true
-					if err := errors.Join(err, <-shaken); err != nil {
-						t.Fatal(err)
-					}
-					exchangeOnce(t, client, server)
-					if want := map[bool]int{true: 2}[tickets && !stdlib]; cache.Len() != want {
-						t.Errorf("%d tickets, not %d", cache.Len(), want)
-					}
+					synctest.Test(t, func(t *testing.T) {
+						a, b := testnet.Pipe(testnet.Path{}, testnet.Path{})
+						below := [2]*framedConn{{Conn: a}, {Conn: b}}
+						server := mayfly.Server(below[1], sc)
+						var client interface {
+							net.Conn
+							Handshake() error
+						}
+						if stdlib {
+							config := stdlibConfig(tickets)
+							config.Certificates = []tls.Certificate{cert}
+							client = tls.Client(below[0], config)
+						} else {
+							client = mayfly.Client(below[0], &mayfly.Config{Identity: identity, Peers: mayfly.InsecureAnyServer(), ServerName: "server.example", Sessions: cache})
+						}
+						defer client.Close()
+						defer server.Close()
+						shaken := make(chan error, 1)
+						go func() {
+							err := server.Handshake()
+							time.Sleep(time.Millisecond) // as long as a program may take
+							below[1].open = true
+							shaken <- err
+						}()
+						err = client.Handshake()
+						time.Sleep(time.Millisecond)
+						below[0].open = true
+						if err := errors.Join(err, <-shaken); err != nil {
+							t.Fatal(err)
+						}
+						exchangeOnce(t, client, server)
+						if want := map[bool]int{true: 2}[tickets && !stdlib]; cache.Len() != want {
+							t.Errorf("%d tickets, not %d", cache.Len(), want)
+						}
+					})
 				})
 			}
 		}

@@ -101,6 +101,21 @@ func TestHandOnPartial(t *testing.T) {
 	}
 }
 
+// TestHandOnWaitingTickets hands a server on before it has sent its tickets: the next process
+// sends them with what it does first.
+func TestHandOnWaitingTickets(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	client, server, _ := r.overThrottle(t)
+	server = handOn(t, server, r.server)
+	exchangeOnce(t, client, server)
+	if n := r.cache.Len(); n != 2 {
+		t.Fatalf("%d tickets, want 2", n)
+	}
+	client, server = r.connect(t)
+	mustBe(t, true, client, server)
+}
+
 // TestHandOnPending hands on what was sealed and sent in part: data, a KeyUpdate, and a
 // close_notify.
 func TestHandOnPending(t *testing.T) {

@@ -103,6 +103,7 @@ func (c *Conn) ReadUnlessStalled(p []byte) (int, error) { return c.read(p, true)
 func (c *Conn) read(p []byte, stalled bool) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	defer func() { c.in.waiting = false }()
 	for {
 		switch {
 		case c.closed:
@@ -129,7 +130,6 @@ func (c *Conn) read(p []byte, stalled bool) (int, error) {
 			c.changed.Broadcast() // the other end may be looking for a stall
 		}
 		c.changed.Wait()
-		c.in.waiting = false
 	}
 }
 
