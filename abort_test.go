@@ -133,9 +133,9 @@ func (l *lengths) Write(p []byte) (int, error) {
 func TestCallbackAlert(t *testing.T) {
 	t.Parallel()
 	for want, answer := range map[string]error{
-		"certificate_unknown": &mayfly.AlertError{Code: 46, Reason: "who is that"},
-		"unknown_ca":          fmt.Errorf("no: %w", &mayfly.AlertError{Code: 48}),
-		"access_denied":       &mayfly.AlertError{Remote: true, Code: 48}, // what Verify sends by itself
+		"certificate_unknown": &mayfly.AlertError{Code: mayfly.AlertCertificateUnknown, Reason: "who is that"},
+		"unknown_ca":          fmt.Errorf("no: %w", &mayfly.AlertError{Code: mayfly.AlertUnknownCA}),
+		"access_denied":       &mayfly.AlertError{Remote: true, Code: mayfly.AlertUnknownCA}, // what Verify sends by itself
 	} {
 		cc, sc := mayflytest.Configs(t)
 		sc.Peers = mayfly.AllOf(sc.Peers, mayfly.Verify(func(context.Context, mayfly.Peer) error { return answer }))

@@ -183,7 +183,7 @@ func (c *Conn) CloseWrite() error {
 // handshake is done, and for close_notify and user_canceled, which end nothing at once.
 func (c *Conn) Abort(code AlertCode) error {
 	switch {
-	case code == alert.CloseNotify || code == alert.UserCanceled:
+	case code == AlertCloseNotify || code == AlertUserCanceled:
 		return errors.New("mayfly: Abort takes an alert that is an error: for an orderly end there is Close")
 	case !c.done.Load():
 		return errors.New("mayfly: the handshake is not done: to end it, cancel its context or call Close")
@@ -343,7 +343,7 @@ func (c *Conn) finishOut() {
 	if e, ok := errors.AsType[*AlertError](err); ok && !e.Remote {
 		_ = c.deadlines.write.setCaller(time.Time{})
 		_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
-		c.sealAlert(e.Code)
+		c.sealAlert(alert.Code(e.Code))
 		_ = c.flush()
 	}
 	c.wipeOut(err)

@@ -47,9 +47,45 @@ var ErrWriteClosed = errors.New("mayfly: the connection is closed for writing")
 // ErrLifetime is returned when Config.MaxLifetime has passed.
 var ErrLifetime = errors.New("mayfly: the connection has reached its MaxLifetime")
 
-// An AlertCode is the AlertDescription of RFC 9846, Section 6. Its String is
-// the RFC's name, "bad_certificate" for example.
-type AlertCode = alert.Code
+// An AlertCode is an AlertDescription of RFC 9846, Section 6.
+type AlertCode uint8
+
+// The alerts of RFC 9846, Section 6. AlertCloseNotify and AlertUserCanceled end a
+// connection without an error: no AlertError has them.
+const (
+	AlertCloseNotify                  AlertCode = 0
+	AlertUnexpectedMessage            AlertCode = 10
+	AlertBadRecordMAC                 AlertCode = 20
+	AlertRecordOverflow               AlertCode = 22
+	AlertHandshakeFailure             AlertCode = 40
+	AlertBadCertificate               AlertCode = 42
+	AlertUnsupportedCertificate       AlertCode = 43
+	AlertCertificateRevoked           AlertCode = 44
+	AlertCertificateExpired           AlertCode = 45
+	AlertCertificateUnknown           AlertCode = 46
+	AlertIllegalParameter             AlertCode = 47
+	AlertUnknownCA                    AlertCode = 48
+	AlertAccessDenied                 AlertCode = 49
+	AlertDecodeError                  AlertCode = 50
+	AlertDecryptError                 AlertCode = 51
+	AlertProtocolVersion              AlertCode = 70
+	AlertInsufficientSecurity         AlertCode = 71
+	AlertInternalError                AlertCode = 80
+	AlertInappropriateFallback        AlertCode = 86
+	AlertUserCanceled                 AlertCode = 90
+	AlertMissingExtension             AlertCode = 109
+	AlertUnsupportedExtension         AlertCode = 110
+	AlertUnrecognizedName             AlertCode = 112
+	AlertBadCertificateStatusResponse AlertCode = 113
+	AlertUnknownPSKIdentity           AlertCode = 115
+	AlertCertificateRequired          AlertCode = 116
+	AlertGeneralError                 AlertCode = 117
+	AlertNoApplicationProtocol        AlertCode = 120
+)
+
+// String returns the name that the RFC gives the alert, "bad_certificate" for example,
+// and a number for an alert that it does not name.
+func (c AlertCode) String() string { return alert.Code(c).String() }
 
 // An AlertError is the failure of a connection, by either side.
 //
@@ -60,7 +96,7 @@ type AlertCode = alert.Code
 //
 // A callback that refuses a handshake (Verify, VerifyConnection, GetConfig and the
 // like) chooses the alert by an error with an AlertError in its chain: &AlertError{Code:
-// 46, Reason: "…"}. One with Remote, of another connection, chooses nothing.
+// AlertCertificateUnknown, Reason: "…"}. One with Remote, of another connection, chooses nothing.
 type AlertError struct {
 	Remote bool
 	Code   AlertCode
@@ -92,8 +128,8 @@ func localError(err error) *AlertError {
 		return e
 	}
 	if e, ok := errors.AsType[*alert.Error](err); ok {
-		code := e.Code
-		if chosen, ok := errors.AsType[*AlertError](e.Err); ok && !chosen.Remote && chosen.Code != alert.CloseNotify && chosen.Code != alert.UserCanceled {
+		code := AlertCode(e.Code)
+		if chosen, ok := errors.AsType[*AlertError](e.Err); ok && !chosen.Remote && chosen.Code != AlertCloseNotify && chosen.Code != AlertUserCanceled {
 			code = chosen.Code
 		}
 		return &AlertError{Code: code, Reason: e.Reason, Err: e.Err}
@@ -101,7 +137,7 @@ func localError(err error) *AlertError {
 	if e, ok := errors.AsType[*AlertError](err); ok {
 		return e
 	}
-	return &AlertError{Code: alert.InternalError, Reason: "internal error", Err: err}
+	return &AlertError{Code: AlertInternalError, Reason: "internal error", Err: err}
 }
 
 // ErrConfig is in the chain of an error (errors.Is) where a Config cannot work, or a list

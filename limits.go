@@ -91,8 +91,4 @@ const (
 	// freshness is by how much a client's account of its ticket's age may differ
 	// from ours for early data (RFC 9846, Section 8.3 speaks of ten seconds).
 	freshness = 10 * time.Second
-
-	// replaySize is how many tickets the default ReplayGuard remembers, 48 bytes
-	// and the map's overhead each.
-	replaySize = 1 << 16
 )

@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly"
-	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/mayflytest"
 )
 
@@ -300,7 +299,7 @@ func TestListenerSurvivesCallbacks(t *testing.T) {
 						t.Fatalf("a connection whose callback did not return: %v", err)
 					}
 				}
-				if !refused.Remote || refused.Code != alert.InternalError {
+				if !refused.Remote || refused.Code != mayfly.AlertInternalError {
 					t.Errorf("the client: %v", refused)
 				}
 				armed.Store(false)
@@ -369,7 +368,7 @@ func TestCallbackPanicsReachCaller(t *testing.T) {
 						t.Fatalf("returned: %v, panicked: %v", returned, value)
 					}
 					var ours, theirs *mayfly.AlertError
-					if err := mine.Handshake(); !errors.As(err, &ours) || ours.Remote || ours.Code != alert.InternalError {
+					if err := mine.Handshake(); !errors.As(err, &ours) || ours.Remote || ours.Code != mayfly.AlertInternalError {
 						t.Errorf("Handshake again: %v", err)
 					}
 					if installed, destroyed := counts.installed.Load(), counts.destroyed.Load(); installed != destroyed {
@@ -378,7 +377,7 @@ func TestCallbackPanicsReachCaller(t *testing.T) {
 					if len(done) != 1 {
 						t.Errorf("the Trace was told %d times that the handshake is done", len(done))
 					}
-					if err := <-told; !errors.As(err, &theirs) || !theirs.Remote || theirs.Code != alert.InternalError {
+					if err := <-told; !errors.As(err, &theirs) || !theirs.Remote || theirs.Code != mayfly.AlertInternalError {
 						t.Errorf("the peer: %v", err)
 					}
 					if err := mine.Close(); err != nil {

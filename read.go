@@ -345,7 +345,7 @@ func (in *readHalf) receiveAlert(b []byte) error {
 		return in.oddities.over(&in.oddities.warnings, maxWarnings, "too many warning alerts")
 	default:
 		// The level is ignored: all others are fatal in TLS 1.3.
-		return &AlertError{Remote: true, Code: code}
+		return &AlertError{Remote: true, Code: AlertCode(code)}
 	}
 }
 

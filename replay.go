@@ -7,10 +7,10 @@ package mayfly
 import (
 	"context"
 	"crypto/sha256"
-	"sync"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/replay"
 )
 
 // A ReplayGuard sees to it that early data is accepted once for each ticket (RFC
@@ -49,70 +49,18 @@ func NewReplayGuard(size int) ReplayGuard {
 }
 
 func newMemoryGuard(size int, now time.Time) *memoryGuard {
-	if size <= 0 {
-		size = replaySize
-	}
-	return &memoryGuard{size: size, start: now, turned: now, window: replayWindow, present: make(map[[32]byte]bool)}
+	return &memoryGuard{replay.NewGuard(size, now, replayWindow)}
 }
 
-// memoryGuard remembers in two generations: what came since turned, and what came
-// in the window before.
-type memoryGuard struct {
-	size  int
-	start time.Time
-
-	mu            sync.Mutex
-	window        time.Duration
-	turned        time.Time
-	latest        time.Time // that the clock on the wall has shown
-	present, past map[[32]byte]bool
-}
+type memoryGuard struct{ *replay.Guard }
 
 // replayWindow is for how long a use can be replayed before it is refused for its
 // age: what the client's clock may be behind, and what it may be ahead. It is longer
 // where Config.MaxTicketAgeSkew is.
 const replayWindow = 2 * (freshness + time.Millisecond)
 
-// clockStep is by how much the clock may go back, or the times of handshakes that ask at
-// once may be out of order. It is remembered for longer by as much.
-const clockStep = time.Second
-
-// remember makes the window at least so long. What was forgotten by a shorter one must not
-// be fresh again, so that a guard which has been asked before begins anew.
-func (g *memoryGuard) remember(window time.Duration, now time.Time) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if window <= g.window {
-		return
-	}
-	if g.window = window; !g.latest.IsZero() {
-		g.start = now
-	}
-}
-
 func (g *memoryGuard) Admit(_ context.Context, use EarlyUse) (bool, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	wall := use.Now.Round(0)
-	if wall.After(g.latest) {
-		g.latest = wall
-	}
-	switch age, turn := use.Now.Sub(g.turned), g.window+clockStep; {
-	case age >= 2*turn:
-		g.turned, g.present, g.past = use.Now, make(map[[32]byte]bool), nil
-	case age >= turn:
-		g.turned, g.present, g.past = use.Now, make(map[[32]byte]bool), g.present
-	}
-	switch {
-	case g.present[use.Token] || g.past[use.Token],
-		use.Until.Sub(use.Now) > g.window, // longer than we remember
-		g.latest.Sub(wall) > clockStep,
-		use.Issued.Before(g.start) && use.Now.Sub(g.start) < g.window,
-		len(g.present)+len(g.past) >= g.size:
-		return false, nil
-	}
-	g.present[use.Token] = true
-	return true, nil
+	return g.Guard.Admit(replay.Use(use)), nil
 }
 
 // acceptEarly decides about early data under a session that is being resumed. The

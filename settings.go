@@ -101,7 +101,7 @@ func (s *settings) settleReplay() {
 // settleGuard has a guard of ours remember for as long as a replay may pass for fresh.
 func (s *settings) settleGuard() {
 	if guard, ok := s.replay.(*memoryGuard); ok {
-		guard.remember(2*(s.maxTicketAgeSkew()+time.Millisecond), s.now())
+		guard.Remember(2*(s.maxTicketAgeSkew()+time.Millisecond), s.now())
 	}
 }
 

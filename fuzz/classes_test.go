@@ -260,7 +260,7 @@ func TestReflected(t *testing.T) {
 		_ = conn.Close()
 		<-done
 		var e *mayfly.AlertError
-		if !errors.As(err, &e) || e.Remote || e.Code != alert.UnexpectedMessage {
+		if !errors.As(err, &e) || e.Remote || e.Code != mayfly.AlertUnexpectedMessage {
 			t.Errorf("server %v: %v", server, err)
 		}
 		if leftIn(conn) != "" || keys.open() != 0 {

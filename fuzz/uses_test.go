@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/mayfly-tls/mayfly"
-	"github.com/mayfly-tls/mayfly/internal/alert"
 	"github.com/mayfly-tls/mayfly/internal/testnet"
 )
 
@@ -212,7 +211,7 @@ func (v *visit) aborts(p path) {
 	}
 	read := v.read()
 	v.write(p, len(v.says)/2)
-	_ = v.do("Abort", func() error { return v.conn.Abort(alert.AccessDenied) })
+	_ = v.do("Abort", func() error { return v.conn.Abort(mayfly.AlertAccessDenied) })
 	v.finish(p, read)
 }
 

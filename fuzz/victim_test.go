@@ -269,13 +269,13 @@ func checkFailure(v verdict, err error, p *peer, complain func(string, ...any)) 
 		if v.remote != e.Remote && v.outcome != either {
 			complain("who gave up?")
 		}
-		if v.code != 0 && e.Code != v.code {
+		if v.code != 0 && alert.Code(e.Code) != v.code {
 			complain("the alert should have been %v", v.code)
 		}
-		if !e.Remote && (e.Code == alert.InternalError || e.Code == alert.CloseNotify) {
+		if !e.Remote && (e.Code == mayfly.AlertInternalError || e.Code == mayfly.AlertCloseNotify) {
 			complain("an alert that blames nobody")
 		}
-		if told := (p.err == io.EOF || p.err == errAlert) && !p.half; !e.Remote && told && (p.alert == nil || *p.alert != e.Code) {
+		if told := (p.err == io.EOF || p.err == errAlert) && !p.half; !e.Remote && told && (p.alert == nil || *p.alert != alert.Code(e.Code)) {
 			complain("the peer was not told")
 		}
 	case err == mayfly.ErrTruncated:

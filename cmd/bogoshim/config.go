@@ -325,10 +325,10 @@ func (f *flags) refusal() error {
 // The alerts that callbacks choose: RFC 9846, Section 6.
 const (
 	decompressionFailure         mayfly.AlertCode = 30 // of TLS 1.2: the tests want one that is not used otherwise
-	handshakeFailure             mayfly.AlertCode = 40
-	certificateUnknown           mayfly.AlertCode = 46
-	internalError                mayfly.AlertCode = 80
-	badCertificateStatusResponse mayfly.AlertCode = 113
+	handshakeFailure             mayfly.AlertCode = mayfly.AlertHandshakeFailure
+	certificateUnknown           mayfly.AlertCode = mayfly.AlertCertificateUnknown
+	internalError                mayfly.AlertCode = mayfly.AlertInternalError
+	badCertificateStatusResponse mayfly.AlertCode = mayfly.AlertBadCertificateStatusResponse
 )
 
 // verifyConnection sees what a certificate brought along.
