@@ -14,7 +14,7 @@ import (
 var oidEmailAddress = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1} // PKCS #9
 
 // Name is a distinguished name as text (RFC 2253). E-mail addresses in it are readable:
-// pkix.Name writes them as numbers.
+// pkix.Name writes numbers for their type, and in Go 1.26 for their value.
 func Name(n pkix.Name) string {
 	text := n.String()
 	for _, a := range n.Names {
@@ -28,7 +28,10 @@ func Name(n pkix.Name) string {
 		}
 		// The text of a name of one attribute, whose value pkix escapes.
 		escaped := pkix.RDNSequence{{{Type: asn1.ObjectIdentifier{2, 5, 4, 3}, Value: value}}}.String()
-		text = strings.ReplaceAll(text, oidEmailAddress.String()+"=#"+hex.EncodeToString(der), "emailAddress="+strings.TrimPrefix(escaped, "CN="))
+		escaped = strings.TrimPrefix(escaped, "CN=")
+		for _, value := range []string{"#" + hex.EncodeToString(der), escaped} { // as Go 1.26 has it, and Go 1.27
+			text = strings.ReplaceAll(text, oidEmailAddress.String()+"="+value, "emailAddress="+escaped)
+		}
 	}
 	return text
 }
