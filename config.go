@@ -247,12 +247,6 @@ type Config struct {
 	// who stole the previous one; a new connection does.
 	MaxLifetime time.Duration
 
-	// LockMemory keeps the whole process's memory out of swap space, and keeps
-	// the process from leaving a core dump (mlockall and PR_SET_DUMPABLE, Linux
-	// alone). Where the limit on locked memory does not allow it, Dial, Listen
-	// or the handshake fail and say so. It cannot be undone.
-	LockMemory bool
-
 	// KeyLogWriter gets the connection's secrets in the SSLKEYLOGFILE format,
 	// for debugging with Wireshark. It gives away everything that mayfly
 	// protects. A line is one call of Write; calls are serialised for the

@@ -8,6 +8,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"runtime"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/callback"
 	"github.com/mayfly-tls/mayfly/internal/once"
 	"github.com/mayfly-tls/mayfly/internal/stream"
+	"github.com/mayfly-tls/mayfly/internal/volatile"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -215,4 +217,14 @@ func (c *Conn) tell() teller {
 		return *t
 	}
 	return teller{ctx: context.Background(), log: new(callback.Log)}
+}
+
+// LockMemory keeps the memory of the whole process out of swap space and core dumps
+// (mlockall and PR_SET_DUMPABLE), on Linux only. It cannot be undone, and may be called
+// again. If the limit on locked memory does not allow it, the error names the limit.
+func LockMemory() error {
+	if err := volatile.LockProcess(); err != nil {
+		return fmt.Errorf("mayfly: %w", err)
+	}
+	return nil
 }

@@ -20,7 +20,6 @@ import (
 	"github.com/mayfly-tls/mayfly/internal/resumption"
 	"github.com/mayfly-tls/mayfly/internal/suite"
 	"github.com/mayfly-tls/mayfly/internal/trust"
-	"github.com/mayfly-tls/mayfly/internal/volatile"
 )
 
 // settings are a Config that was copied, validated for one role, and turned into
@@ -66,11 +65,6 @@ func (c *Config) settle(server bool, host string) (*settings, error) {
 	}
 	s.tickets, s.ticketKeys = s.Tickets.withDefaults(), s.TicketKeys
 	s.settleReplay()
-	if s.LockMemory {
-		if err := volatile.LockProcess(); err != nil {
-			return nil, configError("LockMemory: " + err.Error())
-		}
-	}
 	if s.KeyLogWriter != nil {
 		s.keyLog = &keyLog{w: s.KeyLogWriter}
 	}
