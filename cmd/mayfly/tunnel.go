@@ -63,6 +63,7 @@ takes the socket that systemd hands over, systemd:NAME the one of that name.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.other, "target", "", "the `address` to dial in the clear")
+	f.BoolVar(&o.sendProxy, "send-proxy-v2", false, "begin each connection to the target with a PROXY protocol v2 header: the client's address, its pin (TLV 0xE0) and name")
 	o.register(f)
 	return cmd
 }
@@ -97,6 +98,7 @@ type tunnelOptions struct {
 	dialTimeout    time.Duration
 	drain, watch   time.Duration
 	maxConnections int
+	sendProxy      bool
 	keepRevoked    bool
 	cutExpired     bool
 
@@ -196,7 +198,7 @@ func (o *tunnelOptions) engine(ln net.Listener, security func() *mayfly.Config, 
 	other, err := tunnel.ParseAddress(o.other)
 	config := tunnel.Config{
 		Security: security, Idle: o.idle, DialTimeout: o.dialTimeout, MaxConnections: o.maxConnections,
-		CutExpired: o.cutExpired, Log: log,
+		CutExpired: o.cutExpired, SendProxy: o.sendProxy, Log: log,
 	}
 	switch {
 	case err != nil:

@@ -45,6 +45,10 @@ type Config struct {
 	// certificate counts that was valid when its connection began.
 	CutExpired bool
 
+	// SendProxy begins each connection of a server to its target with a header of the
+	// PROXY protocol, version 2, which tells the target who the peer is.
+	SendProxy bool
+
 	// Log is told what happens. Nil: nobody is.
 	Log *slog.Logger
 }
@@ -99,7 +103,15 @@ func NewServer(ln net.Listener, target Address, config Config) (*Tunnel, error) 
 			t.counts.unreachable.Add(1)
 			return nil, err
 		}
-		return newPair(in.(*mayfly.Conn), plain), nil
+		secure := in.(*mayfly.Conn)
+		if config.SendProxy {
+			if err := writeProxyHeader(ctx, plain, secure); err != nil {
+				t.counts.unreachable.Add(1)
+				reset(plain)
+				return nil, err
+			}
+		}
+		return newPair(secure, plain), nil
 	}
 	t.open = func(ln net.Listener) (front, error) {
 		base := config.Security().Clone()
