@@ -36,8 +36,8 @@ func (c *Conn) Close() error { return c.closeWithin(closeTimeout) }
 
 // closeWithin is Close with a bound on the time that the close_notify may take.
 func (c *Conn) closeWithin(wait time.Duration) error {
-	if c.detached.Load() {
-		return nil // it is another's
+	if !c.claim.End() {
+		return nil // Detach has given it away
 	}
 	if !c.closed.CompareAndSwap(false, true) {
 		return net.ErrClosed
@@ -50,18 +50,11 @@ func (c *Conn) closeWithin(wait time.Duration) error {
 		wait = min(wait, interruptTimeout)
 	}
 	// A transport without deadlines is closed under whatever is stuck in it.
-	hurry := time.AfterFunc(wait+alertTimeout, func() {
-		if !c.detached.Load() {
-			_ = c.inner.Close()
-		}
-	})
+	hurry := time.AfterFunc(wait+alertTimeout, func() { _ = c.inner.Close() })
 	defer hurry.Stop()
 	var lost error
 	if c.done.Load() {
 		lost = c.sayGoodbye(wait)
-	}
-	if c.detached.Load() {
-		return nil // Detach was first
 	}
 	err := c.inner.Close()
 	if c.baton.TryLock() {
@@ -91,8 +84,7 @@ func (c *Conn) sayGoodbye(wait time.Duration) error {
 	} else {
 		_, _ = c.deadlines.read.bound(aLongTimeAgo) // wakes the Read under way
 	}
-	_ = c.deadlines.write.setCaller(time.Time{})
-	_, _ = c.deadlines.write.bound(time.Now().Add(wait))
+	c.deadlines.write.last(time.Now().Add(wait))
 	c.out.mu.Lock()
 	defer c.unlockOut()
 	if c.ended.Load() != nil {
@@ -116,33 +108,29 @@ func (c *Conn) drain() {
 	if c.in.err != nil {
 		return
 	}
-	_ = c.deadlines.read.setCaller(time.Time{})
 	if !c.server && !c.firstRecord.HasFired() {
-		lift, _ := c.deadlines.read.bound(time.Now().Add(min(max(2*c.took, minFirstRecordWait), alertTimeout)))
+		c.deadlines.read.last(time.Now().Add(min(max(2*c.took, minFirstRecordWait), alertTimeout)))
 		for !c.firstRecord.HasFired() && c.in.err == nil {
 			if err := c.nextRecord(nil); err != nil {
 				break
 			}
 		}
-		lift()
 	}
+	c.deadlines.read.last(time.Time{}) // it does not wait
 	stream.DiscardUnread(c.inner)
 }
 
 // expire ends a connection at its MaxLifetime.
 func (c *Conn) expire() {
-	if c.closed.Load() || c.detached.Load() {
+	if c.closed.Load() || !c.end(localError(errLifetimeAlert)) {
 		return
 	}
-	e := localError(errLifetimeAlert)
-	c.end(e)
 	_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
 	_, _ = c.deadlines.read.bound(aLongTimeAgo)
 	c.out.mu.Lock()
 	c.unlockOut() // which sends the alert
 	c.in.mu.Lock()
-	c.wipeIn(e)
-	c.in.mu.Unlock()
+	c.unlockIn()
 }
 
 // errLost is what Close returns where data was sealed and not delivered.
@@ -180,30 +168,27 @@ func (c *Conn) CloseWrite() error {
 // general_error (117); RFC 9846, Section 6.2, has them all. What earlier writes have
 // sealed goes before it, within a bound. Every call after it, on this side, returns an
 // AlertError with that code; Close is still to be called. It is an error before the
-// handshake is done, and for close_notify and user_canceled, which end nothing at once.
+// handshake is done, and for close_notify and user_canceled, which end nothing at once. It is
+// ErrDetached where Detach was first: the connection goes on elsewhere.
 func (c *Conn) Abort(code AlertCode) error {
 	switch {
 	case code == AlertCloseNotify || code == AlertUserCanceled:
 		return errors.New("mayfly: Abort takes an alert that is an error: for an orderly end there is Close")
 	case !c.done.Load():
 		return errors.New("mayfly: the handshake is not done: to end it, cancel its context or call Close")
-	case c.detached.Load():
+	case !c.end(&AlertError{Code: code, Reason: "the connection was aborted by this side"}):
 		return ErrDetached
 	}
-	c.end(&AlertError{Code: code, Reason: "the connection was aborted by this side"})
-	e := c.endedBy()
 	if c.in.mu.TryLock() {
-		c.wipeIn(e)
-		c.in.mu.Unlock()
+		c.unlockIn() // which wipes its keys
 	} else {
 		_, _ = c.deadlines.read.bound(aLongTimeAgo) // the Read under way finds c.ended
 	}
 	if c.out.mu.TryLock() {
-		c.finishOut()
-		c.out.mu.Unlock()
+		c.unlockOut() // which sends the alert
 	} else {
 		// The Write that is under way sends the alert, behind its own data.
-		_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
+		c.deadlines.write.last(time.Now().Add(alertTimeout))
 	}
 	return nil
 }
@@ -216,8 +201,7 @@ func (c *Conn) fail(err error) error {
 		return *e
 	}
 	if !isProtocol(err) {
-		// The peer's close_notify, a cut, or a failure of the transport: what
-		// is sent fares for itself.
+		// The peer's close_notify, a cut, or a failure of the transport, which sending finds itself.
 		c.wipeIn(err)
 		return err
 	}
@@ -225,8 +209,7 @@ func (c *Conn) fail(err error) error {
 	c.wipeIn(e)
 	c.end(e)
 	if c.out.mu.TryLock() {
-		c.finishOut()
-		c.out.mu.Unlock()
+		c.unlockOut() // which sends the alert
 	} else {
 		// The Write that is under way sends the alert, behind its own data.
 		_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
@@ -241,8 +224,7 @@ func (c *Conn) failOut(err error) error {
 	c.end(e)
 	c.finishOut()
 	if c.in.mu.TryLock() {
-		c.wipeIn(e)
-		c.in.mu.Unlock()
+		c.unlockIn()
 	} else {
 		_, _ = c.deadlines.read.bound(aLongTimeAgo) // the Read under way finds c.ended
 	}
@@ -281,12 +263,17 @@ func isRemote(err error) bool {
 	return ok && e.Remote
 }
 
-// end notes the error that ended the connection: the first one counts.
-func (c *Conn) end(e *AlertError) {
+// end notes the error that ended the connection, of which the first one counts, and
+// destroys the keys. It does neither, and returns false, once Detach has succeeded.
+func (c *Conn) end(e *AlertError) bool {
+	if !c.claim.End() {
+		return false
+	}
 	var err error = e
 	c.ended.CompareAndSwap(nil, &err)
 	c.keys.wipe()
 	c.parts.finish()
+	return true
 }
 
 func (c *Conn) endedBy() error {
@@ -341,8 +328,7 @@ func (c *Conn) finishOut() {
 	}
 	err := *c.ended.Load()
 	if e, ok := errors.AsType[*AlertError](err); ok && !e.Remote {
-		_ = c.deadlines.write.setCaller(time.Time{})
-		_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
+		c.deadlines.write.last(time.Now().Add(alertTimeout))
 		c.sealAlert(alert.Code(e.Code))
 		_ = c.flush()
 	}

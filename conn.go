@@ -16,6 +16,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly/handshake"
 	"github.com/mayfly-tls/mayfly/internal/callback"
+	"github.com/mayfly-tls/mayfly/internal/handover"
 	"github.com/mayfly-tls/mayfly/internal/once"
 	"github.com/mayfly-tls/mayfly/internal/stream"
 	"github.com/mayfly-tls/mayfly/internal/volatile"
@@ -59,10 +60,10 @@ type Conn struct {
 
 	firstRecord once.Event // a client's: the first record after the handshake has come
 
-	done              atomic.Bool           // the handshake is done; what follows is set
-	closed            atomic.Bool           // Close was called
-	leaving, detached atomic.Bool           // Detach was called; it has succeeded
-	ended             atomic.Pointer[error] // the *AlertError that ended the connection
+	done            atomic.Bool           // the handshake is done; what follows is set
+	claim           handover.Claim        // whether it ends here, or Detach has given it away
+	closed, leaving atomic.Bool           // Close was called; Detach was called
+	ended           atomic.Pointer[error] // the *AlertError that ended the connection
 
 	lifetime *time.Timer // for MaxLifetime; nil without
 	tickets  *tickets    // a client's that wants some
@@ -191,7 +192,7 @@ func (c *Conn) SetDeadline(t time.Time) error {
 // SetReadDeadline sets the deadline of Read, and of a handshake's reading.
 func (c *Conn) SetReadDeadline(t time.Time) error {
 	switch {
-	case c.detached.Load():
+	case c.claim.Detached():
 		return ErrDetached
 	case c.closed.Load():
 		return net.ErrClosed
@@ -203,7 +204,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 // handshake's writing.
 func (c *Conn) SetWriteDeadline(t time.Time) error {
 	switch {
-	case c.detached.Load():
+	case c.claim.Detached():
 		return ErrDetached
 	case c.closed.Load():
 		return net.ErrClosed

@@ -29,6 +29,7 @@ type deadline struct {
 	mu      sync.Mutex
 	caller  time.Time
 	bounds  []*time.Time
+	ending  bool          // last was called
 	changed chan struct{} // closed at the caller's next change; nil while nobody waits
 }
 
@@ -48,6 +49,15 @@ func (d *deadlines) release() {
 	}
 }
 
+// last sets the deadline of what ends the connection, in place of all others; the zero
+// time is none.
+func (d *deadline) last(t time.Time) {
+	d.mu.Lock()
+	d.bounds, d.ending = []*time.Time{&t}, true
+	d.mu.Unlock()
+	_ = d.setCaller(time.Time{})
+}
+
 // setCaller sets what the caller wants.
 func (d *deadline) setCaller(t time.Time) error {
 	d.mu.Lock()
@@ -60,11 +70,14 @@ func (d *deadline) setCaller(t time.Time) error {
 	return d.apply()
 }
 
-// bound adds a limit of ours until lift is called. err is the inner connection's,
-// of those that have no deadlines.
+// bound adds a limit of ours until lift is called; after last, none in the past. err is the
+// inner connection's, of those that have no deadlines.
 func (d *deadline) bound(t time.Time) (lift func(), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.ending && t.Equal(aLongTimeAgo) {
+		return func() {}, nil
+	}
 	b := &t
 	d.bounds = append(d.bounds, b)
 	return func() {

@@ -100,7 +100,7 @@ func (c *Conn) ReadEarly(p []byte) (int, error) {
 		switch {
 		case n > 0 || len(p) == 0:
 			return n, nil
-		case c.detached.Load():
+		case c.claim.Detached():
 			return 0, ErrDetached
 		case c.closed.Load():
 			return 0, net.ErrClosed

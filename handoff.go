@@ -71,6 +71,9 @@ func (r *Receiver) Wipe() {
 // ErrDetached, a Write that is blocked the count of what was sealed, which is handed on
 // too, and ErrDetached. So does every call from then on, but Close, which does nothing.
 //
+// Of Detach and what ends the connection at the same time (Abort, Close, MaxLifetime), the
+// first one wins. Where that is not Detach, its error says how the connection ended.
+//
 // When Detach returns without an error, this side's keys are wiped. The peer notices
 // nothing. An error leaves the connection as it was, but that a Read or Write that was
 // blocked may have returned ErrDetached: it can be called again. The error is of ctx,
@@ -81,14 +84,20 @@ func (c *Conn) Detach(ctx context.Context, offer []byte) (blob []byte, raw net.C
 	if err != nil {
 		return nil, nil, err
 	}
-	if !c.done.Load() {
+	switch {
+	case !c.done.Load():
 		return nil, nil, errors.New("mayfly: a connection can be handed on when its handshake is done")
+	case c.claim.Detached():
+		return nil, nil, ErrDetached
 	}
 	resume, err := c.interrupt(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	blob, err = c.sealState(to)
+	if err == nil && !c.claim.Detach() {
+		err = c.whyOver() // the keys may be wiped that were sealed
+	}
 	if err != nil {
 		resume()
 		return nil, nil, err
@@ -136,10 +145,6 @@ func (c *Conn) interrupt(ctx context.Context) (resume func(), err error) {
 // sealState seals what goes with the connection. Both halves are held.
 func (c *Conn) sealState(to *handover.Offer) ([]byte, error) {
 	switch {
-	case c.closed.Load():
-		return nil, net.ErrClosed
-	case c.ended.Load() != nil:
-		return nil, *c.ended.Load()
 	case c.in.err != nil && c.in.err != io.EOF:
 		return nil, c.in.err
 	case c.out.err != nil && c.out.err != ErrWriteClosed:
@@ -147,11 +152,7 @@ func (c *Conn) sealState(to *handover.Offer) ([]byte, error) {
 	}
 	state := c.state()
 	defer state.Wipe()
-	blob, err := to.Seal(state)
-	if e := c.ended.Load(); e != nil {
-		return nil, *e // Abort waits for nobody, and has wiped what state was made of
-	}
-	return blob, err
+	return to.Seal(state)
 }
 
 // depart wipes what was handed on. Both halves are held, and released.
@@ -159,7 +160,6 @@ func (c *Conn) depart() {
 	if c.lifetime != nil {
 		c.lifetime.Stop()
 	}
-	c.detached.Store(true)
 	c.parts.finish()
 	c.keys.wipe()
 	c.wipeIn(ErrDetached)
@@ -208,7 +208,7 @@ func (r *Receiver) Attach(raw net.Conn, blob []byte, config *Config) (*Conn, err
 
 // discard wipes a connection that was not taken over. Its transport is left alone.
 func (c *Conn) discard(err error) {
-	c.detached.Store(true)
+	c.claim.Detach()
 	c.wipe(err)
 	c.parts.finish()
 }

@@ -25,7 +25,7 @@ func TestHandOnFields(t *testing.T) {
 		before string // of no use when the handshake is done
 	}{
 		{Conn{}, "server firstRecord started in out keys parts early intro",
-			"inner settings deadlines deaf done closed leaving detached ended lifetime tickets teller buried",
+			"inner settings deadlines deaf done closed leaving claim ended lifetime tickets teller buried",
 			"invalid baton cancel machine took until failed doneTold earlyPeer cookies"},
 		{parts{}, "in out keys", "over forget", ""},
 		{readHalf{}, "err opener assembler receiver ReadBuffer plain early counts oddities", "mu earlyMu told", "raw skip workers"},

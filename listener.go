@@ -300,7 +300,7 @@ func (l *Listener) CloseIf(revoked func(Peer) bool) int {
 		}
 	}
 	l.mu.Unlock()
-	conns = slices.DeleteFunc(conns, func(c *Conn) bool { return c.closed.Load() || !revoked(c.Peer()) })
+	conns = slices.DeleteFunc(conns, func(c *Conn) bool { return c.closed.Load() || !revoked(c.Peer()) || !c.claim.End() })
 	closeAll(conns, interruptTimeout)
 	return len(conns)
 }
