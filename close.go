@@ -31,7 +31,9 @@ var errLifetimeAlert error = alert.Wrap(alert.GeneralError, "the connection is t
 //
 // When Close returns, this connection's keys are gone from memory. Its error
 // tells of data that an earlier timed-out Write had sealed and that could not be
-// delivered, or is the transport's. A second Close returns net.ErrClosed.
+// delivered, or is the transport's. A second Close returns net.ErrClosed, after it has
+// waited for the first, a tenth of a second at most. A Close within a callback of the
+// handshake takes that long: the handshake wipes the keys when the callback returns.
 func (c *Conn) Close() error { return c.closeWithin(closeTimeout) }
 
 // closeWithin is Close with a bound on the time that the close_notify may take.
@@ -40,6 +42,7 @@ func (c *Conn) closeWithin(wait time.Duration) error {
 		return nil // Detach has given it away
 	}
 	if !c.closed.CompareAndSwap(false, true) {
+		c.buried.WaitWithin(interruptTimeout)
 		return net.ErrClosed
 	}
 	c.parts.finish()
@@ -60,9 +63,9 @@ func (c *Conn) closeWithin(wait time.Duration) error {
 	if c.baton.TryLock() {
 		c.wipe(net.ErrClosed)
 		c.baton.Unlock()
+	} else {
+		c.buried.WaitWithin(interruptTimeout) // for the handshake, whose callback may have called Close
 	}
-	// Otherwise a handshake is under way, perhaps in a callback of the caller's:
-	// whoever runs it wipes when it returns, at once.
 	switch {
 	case lost != nil:
 		return lost
@@ -170,6 +173,10 @@ func (c *Conn) CloseWrite() error {
 // AlertError with that code; Close is still to be called. It is an error before the
 // handshake is done, and for close_notify and user_canceled, which end nothing at once. It is
 // ErrDetached where Detach was first: the connection goes on elsewhere.
+//
+// When Abort returns, the keys and the data that was not read are gone from memory. It
+// waits a tenth of a second at most for a Read and for a Write under way. One that takes
+// longer, or that has called Abort in a callback, wipes the keys when it returns.
 func (c *Conn) Abort(code AlertCode) error {
 	switch {
 	case code == AlertCloseNotify || code == AlertUserCanceled:
@@ -179,16 +186,15 @@ func (c *Conn) Abort(code AlertCode) error {
 	case !c.end(&AlertError{Code: code, Reason: "the connection was aborted by this side"}):
 		return ErrDetached
 	}
-	if c.in.mu.TryLock() {
+	_, _ = c.deadlines.read.bound(aLongTimeAgo) // the Read under way finds c.ended
+	if c.in.mu.LockWithin(interruptTimeout) {
+		c.in.discard(c.endedBy())
 		c.unlockIn() // which wipes its keys
-	} else {
-		_, _ = c.deadlines.read.bound(aLongTimeAgo) // the Read under way finds c.ended
 	}
-	if c.out.mu.TryLock() {
+	// The Write that is under way sends the alert, behind its own data.
+	c.deadlines.write.last(time.Now().Add(alertTimeout))
+	if c.out.mu.LockWithin(interruptTimeout) {
 		c.unlockOut() // which sends the alert
-	} else {
-		// The Write that is under way sends the alert, behind its own data.
-		c.deadlines.write.last(time.Now().Add(alertTimeout))
 	}
 	return nil
 }
@@ -383,7 +389,7 @@ func (c *Conn) wipe(err error) {
 	c.out.err = err
 	c.out.mu.Unlock()
 	c.keys.wipe()
-	if c.buried.CompareAndSwap(false, true) {
+	if c.buried.Fire() {
 		if t := c.tell(); t.trace != nil && t.trace.Closed != nil {
 			callback.Isolate(t.log, func() { t.closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: c.endedBy()}) })
 		}

@@ -73,7 +73,7 @@ type Conn struct {
 
 	intro  *introduction // who the peer is, and how we know
 	teller atomic.Pointer[teller]
-	buried atomic.Bool // the Trace was told that the connection is closed
+	buried once.Event // all keys are wiped; the Trace is told then
 }
 
 // Client returns a connection that will do the client's side of a handshake over
@@ -104,7 +104,6 @@ func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan
 	p := &parts{
 		in:     readHalf{mu: newGate(), opener: *record.NewOpener(), ReadBuffer: stream.NewReadBuffer(inner, ErrTruncated)},
 		out:    writeHalf{mu: newGate(), sealer: *record.NewSealer()},
-		over:   latch{ch: make(chan struct{})},
 		forget: forget,
 	}
 	c.parts, c.in, c.out, c.keys = p, &p.in, &p.out, &p.keys
@@ -122,7 +121,7 @@ type parts struct {
 	out  writeHalf
 	keys keyring
 
-	over   latch                      // closed when the connection has ended
+	over   once.Event                 // when the connection has ended
 	forget func(over <-chan struct{}) // is told that; nil: nobody is
 }
 
@@ -135,8 +134,9 @@ func (p *parts) wipe() {
 
 // finish says that the connection has ended. It may be called again.
 func (p *parts) finish() {
-	if p.over.close() && p.forget != nil {
-		p.forget(p.over.ch)
+	over := p.over.Done()
+	if p.over.Fire() && p.forget != nil {
+		p.forget(over)
 	}
 }
 

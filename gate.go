@@ -6,7 +6,7 @@ package mayfly
 
 import (
 	"context"
-	"sync/atomic"
+	"time"
 )
 
 // A gate is a mutex that can be waited for beside other things: whoever takes the
@@ -17,21 +17,6 @@ func newGate() gate {
 	g := make(gate, 1)
 	g <- struct{}{}
 	return g
-}
-
-// A latch is a channel that is closed once.
-type latch struct {
-	ch   chan struct{}
-	shut atomic.Bool
-}
-
-// close closes it, and reports whether nobody has done so before.
-func (l *latch) close() bool {
-	first := l.shut.CompareAndSwap(false, true)
-	if first {
-		close(l.ch)
-	}
-	return first
 }
 
 func (g gate) Lock()   { <-g }
@@ -46,12 +31,17 @@ func (g gate) TryLock() bool {
 	}
 }
 
+// LockWithin is Lock unless d passes first. It reports whether it has locked.
+func (g gate) LockWithin(d time.Duration) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), d)
+	defer cancel()
+	return g.LockContext(ctx) == nil
+}
+
 // LockContext is Lock unless ctx ends first.
 func (g gate) LockContext(ctx context.Context) error {
-	select {
-	case <-g:
+	if g.TryLock() {
 		return nil
-	default:
 	}
 	select {
 	case <-g:

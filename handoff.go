@@ -169,7 +169,7 @@ func (c *Conn) depart() {
 	c.deadlines.release() // as the receiver expects it
 	c.in.mu.Unlock()
 	c.out.mu.Unlock()
-	if c.buried.CompareAndSwap(false, true) {
+	if c.buried.Fire() {
 		c.tell().closed(CloseInfo{RemoteAddr: c.inner.RemoteAddr(), Err: ErrDetached})
 	}
 }

@@ -508,10 +508,8 @@ func (l *Listener) drop(p *candidate) bool {
 
 // track remembers a connection for CloseIf, without keeping it alive. l.mu is held.
 func (l *Listener) track(c *Conn) {
-	select {
-	case <-c.parts.over.ch:
-	default:
-		l.live[c.parts.over.ch] = weak.Make(c)
+	if over := c.parts.over.Done(); !c.parts.over.HasFired() {
+		l.live[over] = weak.Make(c)
 	}
 }
 

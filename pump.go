@@ -36,7 +36,7 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 	case <-c.baton:
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-c.parts.over.ch:
+	case <-c.parts.over.Done():
 		return c.whyOver()
 	}
 	return c.runHandshake(ctx)
@@ -47,7 +47,7 @@ func (c *Conn) handshakeFor(whose *deadline) error {
 	if c.done.Load() {
 		return nil
 	}
-	if err := whose.acquire(c.baton, c.parts.over.ch); err != nil {
+	if err := whose.acquire(c.baton, c.parts.over.Done()); err != nil {
 		if err == net.ErrClosed {
 			return c.whyOver()
 		}

@@ -6,12 +6,15 @@ package mayfly
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
 	"runtime"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/handshake"
@@ -172,7 +175,7 @@ func dropped(t *testing.T, a, b net.Conn, id *Identity) (*parts, <-chan struct{}
 	if wiped(h) {
 		t.Fatal("there is nothing to wipe: the test shows nothing")
 	}
-	over := c.parts.over.ch
+	over := c.parts.over.Done()
 	runtime.KeepAlive(c) // until here: the collector could wipe it while wiped looks
 	return h, over
 }
@@ -194,7 +197,7 @@ func TestAcceptedConnsAreWipedWhenDropped(t *testing.T) {
 		for n := 0; ; n++ {
 			runtime.GC()
 			select {
-			case <-over[i].over.ch:
+			case <-over[i].over.Done():
 			case <-time.After(10 * time.Millisecond):
 				if n < 500 {
 					continue
@@ -262,4 +265,98 @@ func TestIdleHoldsLittle(t *testing.T) {
 	if ctx, ok := victim.tell().ctx.(interface{ Done() <-chan struct{} }); ok && ctx.Done() != nil {
 		t.Error("it holds the context of its handshake")
 	}
+}
+
+// slow is a transport whose Read is slow to return when its deadline has passed.
+type slow struct {
+	net.Conn
+	reading chan struct{} // closed when the first Read begins
+	once    sync.Once
+}
+
+func (s *slow) Read(p []byte) (int, error) {
+	s.once.Do(func() { close(s.reading) })
+	n, err := s.Conn.Read(p)
+	if err != nil {
+		time.Sleep(interruptTimeout / 2)
+	}
+	return n, err
+}
+
+// TestWipedWhenItReturns ends connections while another call is under way, and looks for
+// keys and unread data as soon as the end has been reported.
+func TestWipedWhenItReturns(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, victim, hostile *Conn){
+		"Abort with data unread": func(t *testing.T, victim, hostile *Conn) {
+			go func() { _, _ = hostile.Write([]byte("two bytes and more")) }()
+			_, _ = victim.Read(make([]byte, 2))
+			_ = victim.Abort(49)
+			if n, err := victim.Read(make([]byte, 2)); n != 0 || err == nil {
+				t.Errorf("Read after Abort: %d, %v", n, err)
+			}
+		},
+		"Abort beside a Read": func(_ *testing.T, victim, _ *Conn) {
+			read(victim)
+			_ = victim.Abort(49)
+		},
+		"the second of two Closes": func(_ *testing.T, victim, _ *Conn) {
+			read(victim)
+			go func() { _ = victim.Close() }()
+			synctest.Wait()
+			_ = victim.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				victim, hostile := hostilePair(t)
+				go func() { _, _ = io.Copy(io.Discard, hostile.inner) }()
+				end(t, victim, hostile)
+				if !victim.in.mu.TryLock() {
+					t.Fatal("a Read is under way, and has the keys")
+				}
+				victim.in.mu.Unlock()
+				if !victim.out.mu.TryLock() {
+					t.Fatal("a Write is under way, and has the keys")
+				}
+				victim.out.mu.Unlock()
+				if !wiped(victim.parts) {
+					t.Error("keys are left")
+				}
+			})
+		})
+	}
+}
+
+// read starts a Read that waits for data.
+func read(victim *Conn) {
+	transport := &slow{Conn: victim.inner, reading: make(chan struct{})}
+	victim.inner = transport
+	go func() { _, _ = victim.Read(make([]byte, 1)) }()
+	<-transport.reading
+}
+
+// TestCloseWithinCallback closes a connection in a callback of its own handshake, which
+// wipes the keys when the callback has returned.
+func TestCloseWithinCallback(t *testing.T) {
+	id, err := GenerateIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		defer b.Close()
+		var victim *Conn
+		victim = Client(a, &Config{Peers: AllOf(Pins(id.Pin().String()), Verify(func(context.Context, Peer) error {
+			return victim.Close()
+		}))})
+		server := Server(b, &Config{Identity: id, Peers: NoClientAuth()})
+		defer server.Close()
+		go func() { _ = server.Handshake() }()
+		if err := victim.Handshake(); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("the handshake: %v", err)
+		}
+		if !wiped(victim.parts) {
+			t.Error("keys are left")
+		}
+	})
 }

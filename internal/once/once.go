@@ -7,7 +7,10 @@
 // It must not know what the events are.
 package once
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // An Event happens once. The zero Event has not happened, and holds no memory while nothing
 // waits for it. Its methods may be called by several goroutines at once.
@@ -34,14 +37,29 @@ func (e *Event) Done() <-chan struct{} {
 	return ch
 }
 
-// Fire has the event happen, if it has not.
-func (e *Event) Fire() {
+// WaitWithin waits for the event, but no longer than d.
+func (e *Event) WaitWithin(d time.Duration) {
 	if e.HasFired() {
 		return
 	}
-	if ch := e.ch.Swap(happened); ch != nil && ch != happened {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-e.Done():
+	case <-timer.C:
+	}
+}
+
+// Fire has the event happen, and reports whether it had not happened before.
+func (e *Event) Fire() bool {
+	if e.HasFired() {
+		return false
+	}
+	ch := e.ch.Swap(happened)
+	if ch != nil && ch != happened {
 		close(*ch)
 	}
+	return ch != happened
 }
 
 // HasFired reports whether the event has happened.

@@ -6,7 +6,9 @@ package once_test
 
 import (
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/once"
 )
@@ -30,25 +32,37 @@ func TestEvent(t *testing.T) {
 			}
 			defer func() { <-before }()
 		}
-		e.Fire()
-		e.Fire()
+		e.WaitWithin(0) // it has not happened
+		if !e.Fire() || e.Fire() {
+			t.Error("Fire does not report the first call")
+		}
 		<-e.Done()
+		e.WaitWithin(time.Hour)
 		if !e.HasFired() {
 			t.Error("it has not happened")
 		}
 	}
 }
 
-// TestEventAtOnce fires events while goroutines begin to wait: each of them goes on.
+// TestEventAtOnce fires events while goroutines begin to wait: each of them goes on, and one
+// call of Fire is the first.
 func TestEventAtOnce(t *testing.T) {
 	t.Parallel()
 	for range 1000 {
 		var e once.Event
 		var all sync.WaitGroup
+		var first atomic.Int32
 		for range 4 {
 			all.Go(func() { <-e.Done() })
-			all.Go(e.Fire)
+			all.Go(func() {
+				if e.Fire() {
+					first.Add(1)
+				}
+			})
 		}
 		all.Wait()
+		if n := first.Load(); n != 1 {
+			t.Fatalf("%d calls of Fire were the first", n)
+		}
 	}
 }

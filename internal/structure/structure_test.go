@@ -20,7 +20,7 @@ import (
 // improves a figure lowers its limit.
 var limits = figures{
 	Files:        45,
-	Lines:        9354,
+	Lines:        9348,
 	LongestFile:  600,
 	Cycle:        28,
 	MutualPairs:  40,
