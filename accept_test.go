@@ -43,7 +43,7 @@ func TestAcceptRecovers(t *testing.T) {
 		told := make(chan error, 3) // the hook runs beside the accept loop
 		inner := strange{next: make(chan any, 3)}
 		ln, err := NewListener(inner, &Config{
-			Identity: server, Peers: Pins(client.Pin().String()),
+			Identity: server, Peers: Pins(client.Pin()),
 			Trace: &Trace{AcceptError: func(_ context.Context, i AcceptErrorInfo) { told <- i.Err }},
 		})
 		if err != nil {
@@ -54,7 +54,7 @@ func TestAcceptRecovers(t *testing.T) {
 		broken := errors.New("it is broken")
 		inner.next <- full
 		inner.next <- b
-		c := Client(a, &Config{Identity: client, Peers: Pins(server.Pin().String())})
+		c := Client(a, &Config{Identity: client, Peers: Pins(server.Pin())})
 		defer c.Close()
 		go func() { _ = c.Handshake() }()
 		s, err := ln.AcceptConn()

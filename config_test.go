@@ -30,7 +30,7 @@ func TestMisuse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pin := mayfly.Pins(id.Pin().String())
+	pin := mayfly.Pins(id.Pin())
 	pool := x509.NewCertPool()
 	for _, pins := range [][]string{nil, {""}, {"sha256//too short"}, {id.Pin().String(), "sha1//AAAA"}} {
 		if peers, err := mayfly.ParsePins(pins...); err == nil || peers != nil {
@@ -134,7 +134,7 @@ func TestPinsPanics(t *testing.T) {
 			t.Error("a malformed constant did not panic")
 		}
 	}()
-	mayfly.Pins("sha256//too short")
+	mayfly.MustParsePins("sha256//too short")
 }
 
 // TestDialNames shows that KnownHosts never goes by the dialled address, and that
@@ -292,12 +292,12 @@ func TestFourWays(t *testing.T) {
 		for _, rawClient := range []bool{false, true} {
 			cc, sc := &mayfly.Config{ServerName: "db.example"}, &mayfly.Config{}
 			if rawServer {
-				sc.Identity, cc.Peers = sid, mayfly.Pins(sid.Pin().String())
+				sc.Identity, cc.Peers = sid, mayfly.Pins(sid.Pin())
 			} else {
 				sc.Certificates, cc.Peers = []tls.Certificate{ca.issue("db.example")}, mayfly.Roots(ca.pool)
 			}
 			if rawClient {
-				cc.Identity, sc.Peers = cid, mayfly.Pins(cid.Pin().String())
+				cc.Identity, sc.Peers = cid, mayfly.Pins(cid.Pin())
 			} else {
 				cc.Certificates, sc.Peers = []tls.Certificate{ca.issue("app.example")}, mayfly.Roots(ca.pool)
 			}
@@ -317,9 +317,9 @@ func TestFourWays(t *testing.T) {
 func TestServerNames(t *testing.T) {
 	cid, _ := mayfly.GenerateIdentity()
 	sid, _ := mayfly.GenerateIdentity()
-	sc := &mayfly.Config{Identity: sid, Peers: mayfly.Pins(cid.Pin().String()), ServerNames: []string{"DB.example"}}
+	sc := &mayfly.Config{Identity: sid, Peers: mayfly.Pins(cid.Pin()), ServerNames: []string{"DB.example"}}
 	for name, ok := range map[string]bool{"db.example": true, "db.example.": true, "web.example": false, "": false} {
-		cc := &mayfly.Config{Identity: cid, Peers: mayfly.Pins(sid.Pin().String()), ServerName: name}
+		cc := &mayfly.Config{Identity: cid, Peers: mayfly.Pins(sid.Pin()), ServerName: name}
 		_, _, err, _ := shake(t, cc, sc)
 		var e *mayfly.AlertError
 		if ok && err != nil || !ok && (!errors.As(err, &e) || e.Code.String() != "unrecognized_name") {
@@ -331,7 +331,7 @@ func TestServerNames(t *testing.T) {
 // TestAllowSelf shows that one's own key is no peer's.
 func TestAllowSelf(t *testing.T) {
 	id, _ := mayfly.GenerateIdentity()
-	config := &mayfly.Config{Identity: id, Peers: mayfly.Pins(id.Pin().String())}
+	config := &mayfly.Config{Identity: id, Peers: mayfly.Pins(id.Pin())}
 	if _, _, err, _ := shake(t, config, config); err == nil {
 		t.Error("accepted itself")
 	}
@@ -351,15 +351,15 @@ func TestGetConfig(t *testing.T) {
 		if id == nil {
 			return nil, errors.New("no such tenant")
 		}
-		return &mayfly.Config{Identity: id, Peers: mayfly.Pins(cid.Pin().String())}, nil
+		return &mayfly.Config{Identity: id, Peers: mayfly.Pins(cid.Pin())}, nil
 	}}
 	for name, id := range map[string]*mayfly.Identity{"one.example": one, "two.example": two} {
-		cc := &mayfly.Config{Identity: cid, Peers: mayfly.Pins(id.Pin().String()), ServerName: name}
+		cc := &mayfly.Config{Identity: cid, Peers: mayfly.Pins(id.Pin()), ServerName: name}
 		if _, _, err, serverErr := shake(t, cc, sc); errors.Join(err, serverErr) != nil {
 			t.Error(name, err, serverErr)
 		}
 	}
-	cc := &mayfly.Config{Identity: cid, Peers: mayfly.Pins(one.Pin().String()), ServerName: "three.example"}
+	cc := &mayfly.Config{Identity: cid, Peers: mayfly.Pins(one.Pin()), ServerName: "three.example"}
 	if _, _, err, _ := shake(t, cc, sc); err == nil {
 		t.Error("an unknown tenant was served")
 	}

@@ -257,7 +257,7 @@ func TestConfirm(t *testing.T) {
 			t.Errorf("accepted %v", c)
 		}
 	}()
-	d := &mayfly.Dialer{Confirm: true, Config: &mayfly.Config{Peers: mayfly.Pins(sc.Identity.Pin().String())}}
+	d := &mayfly.Dialer{Confirm: true, Config: &mayfly.Config{Peers: mayfly.Pins(sc.Identity.Pin())}}
 	for range 100 {
 		_, err := d.DialConn(t.Context(), "tcp", ln.Addr().String())
 		var refused *mayfly.AlertError

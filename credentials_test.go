@@ -71,7 +71,7 @@ func TestRawKeyKinds(t *testing.T) {
 			t.Errorf("%s: %v", kind, err)
 		}
 		client, server, clientErr, serverErr := shake(t,
-			&mayfly.Config{Identity: ck, Peers: mayfly.Pins(sk.Pin().String())}, &mayfly.Config{Identity: sk, Peers: mayfly.Pins(ck.Pin().String())})
+			&mayfly.Config{Identity: ck, Peers: mayfly.Pins(sk.Pin())}, &mayfly.Config{Identity: sk, Peers: mayfly.Pins(ck.Pin())})
 		if clientErr != nil || serverErr != nil {
 			t.Fatalf("%s: %v; %v", kind, clientErr, serverErr)
 		}
@@ -126,7 +126,7 @@ func TestCredentials(t *testing.T) {
 			if server && test.asks || !server && test.answers {
 				continue
 			}
-			shows := &mayfly.Config{Credentials: test.shown, Peers: mayfly.Pins(other.Pin().String()), NeverAnonymous: !server}
+			shows := &mayfly.Config{Credentials: test.shown, Peers: mayfly.Pins(other.Pin()), NeverAnonymous: !server}
 			sees := &mayfly.Config{Identity: other, PeerKinds: test.kinds, SignatureSchemes: test.schemes}
 			for _, cert := range test.names {
 				sees.Authorities = append(sees.Authorities, cert.Leaf.RawIssuer)

@@ -30,7 +30,7 @@ func TestDialerReturnsNilInterfaceOnError(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &mayfly.Dialer{Config: &mayfly.Config{Peers: mayfly.Pins(id.Pin().String())}}
+	d := &mayfly.Dialer{Config: &mayfly.Config{Peers: mayfly.Pins(id.Pin())}}
 	if c, err := d.DialContext(ctx, "tcp", "127.0.0.1:1"); c != nil || err == nil {
 		t.Errorf("DialContext: %v, %v", c, err)
 	}

@@ -17,7 +17,7 @@
 //	id, err := mayfly.LoadIdentity("node.key")
 //	ln, err := mayfly.Listen("tcp", ":7000", &mayfly.Config{
 //		Identity: id,
-//		Peers:    mayfly.Pins("sha256//x3T…="),
+//		Peers:    mayfly.MustParsePins("sha256//x3T…="),
 //	})
 //	for {
 //		conn, err := ln.Accept() // its handshake is done, its peer is known
@@ -26,7 +26,7 @@
 //
 //	conn, err := mayfly.Dial("tcp", "db:7000", &mayfly.Config{
 //		Identity: id,
-//		Peers:    mayfly.Pins("sha256//9fQ…="),
+//		Peers:    mayfly.MustParsePins("sha256//9fQ…="),
 //	})
 //
 // Whom to accept is said by Peers: Pins and PinSet, KnownHosts (a client's file

@@ -69,7 +69,7 @@ func TestTicketAgeAdd(t *testing.T) {
 	for range 4 {
 		a, b := net.Pipe()
 		cache := NewSessionCache(0)
-		c := Client(a, &Config{Peers: Pins(id.Pin().String()), Sessions: cache, ServerName: "server"})
+		c := Client(a, &Config{Peers: Pins(id.Pin()), Sessions: cache, ServerName: "server"})
 		s := Server(b, &Config{Identity: id, Peers: NoClientAuth(), TicketKeys: NewTicketRing(GenerateSealingKey()), Tickets: TicketPolicy{Count: 3}})
 		done := make(chan error, 1)
 		go func() { done <- s.Handshake() }()

@@ -65,7 +65,7 @@ func Example_rpc() {
 
 	conn, err := mayfly.Dial("tcp", ln.Addr().String(), &mayfly.Config{
 		Identity: clientID,
-		Peers:    mayfly.Pins(serverID.Pin().String()),
+		Peers:    mayfly.Pins(serverID.Pin()),
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -115,7 +115,7 @@ func ExampleTrace() {
 		_ = server.Close()
 	}()
 	client := mayfly.Client(a, &mayfly.Config{
-		Peers:            mayfly.Pins(id.Pin().String()),
+		Peers:            mayfly.Pins(id.Pin()),
 		ServerName:       "server.example",
 		CipherSuites:     []uint16{tls.TLS_AES_128_GCM_SHA256},
 		CurvePreferences: []tls.CurveID{tls.X25519},

@@ -20,8 +20,8 @@ import (
 func connected(ctx context.Context) (client, server *mayfly.Conn) {
 	clientID, serverID := must(), must()
 	a, b := tcp()
-	client = mayfly.Client(a, &mayfly.Config{Identity: clientID, Peers: mayfly.Pins(serverID.Pin().String()), ServerName: "server.example"})
-	server = mayfly.Server(b, &mayfly.Config{Identity: serverID, Peers: mayfly.Pins(clientID.Pin().String())})
+	client = mayfly.Client(a, &mayfly.Config{Identity: clientID, Peers: mayfly.Pins(serverID.Pin()), ServerName: "server.example"})
+	server = mayfly.Server(b, &mayfly.Config{Identity: serverID, Peers: mayfly.Pins(clientID.Pin())})
 	done := make(chan error)
 	go func() { done <- server.HandshakeContext(ctx) }()
 	if err := client.HandshakeContext(ctx); err != nil {
@@ -155,7 +155,7 @@ func ExampleDialer_DialEarly() {
 	}()
 
 	dialer := &mayfly.Dialer{Config: &mayfly.Config{
-		Peers:      mayfly.Pins(serverID.Pin().String()),
+		Peers:      mayfly.Pins(serverID.Pin()),
 		ServerName: "server.example",
 		Sessions:   mayfly.NewSessionCache(0),
 	}}

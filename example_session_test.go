@@ -20,7 +20,7 @@ func ExampleLoadSessions() {
 	serverID, clientID := must(), must()
 	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{
 		Identity: serverID,
-		Peers:    mayfly.Pins(clientID.Pin().String()),
+		Peers:    mayfly.Pins(clientID.Pin()),
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -56,7 +56,7 @@ func ExampleLoadSessions() {
 		}
 		conn, err := mayfly.Dial("tcp", ln.Addr().String(), &mayfly.Config{
 			Identity:   clientID,
-			Peers:      mayfly.Pins(serverID.Pin().String()),
+			Peers:      mayfly.Pins(serverID.Pin()),
 			ServerName: "db.example",
 			Sessions:   sessions,
 		})

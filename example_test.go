@@ -65,7 +65,7 @@ func ExampleDial() {
 	server, client := must(), must()
 	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{
 		Identity: server,
-		Peers:    mayfly.Pins(client.Pin().String()),
+		Peers:    mayfly.Pins(client.Pin()),
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -75,7 +75,7 @@ func ExampleDial() {
 
 	conn, err := mayfly.Dial("tcp", ln.Addr().String(), &mayfly.Config{
 		Identity: client,
-		Peers:    mayfly.Pins(server.Pin().String()),
+		Peers:    mayfly.Pins(server.Pin()),
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -116,7 +116,7 @@ func ExampleListen() {
 
 	conn, err := mayfly.Dial("tcp", ln.Addr().String(), &mayfly.Config{
 		Identity: client,
-		Peers:    mayfly.Pins(server.Pin().String()),
+		Peers:    mayfly.Pins(server.Pin()),
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -132,7 +132,7 @@ func ExamplePins() {
 	server, friend, stranger := must(), must(), must()
 	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{
 		Identity: server,
-		Peers:    mayfly.Pins(friend.Pin().String()),
+		Peers:    mayfly.Pins(friend.Pin()),
 		Trace:    &mayfly.Trace{}, // failures are not logged
 	})
 	if err != nil {
@@ -143,7 +143,7 @@ func ExamplePins() {
 
 	dialer := &mayfly.Dialer{Confirm: true, Config: &mayfly.Config{
 		Identity: stranger,
-		Peers:    mayfly.Pins(server.Pin().String()),
+		Peers:    mayfly.Pins(server.Pin()),
 	}}
 	_, err = dialer.DialConn(context.Background(), "tcp", ln.Addr().String())
 	var refused *mayfly.AlertError
@@ -167,7 +167,7 @@ func ExampleKnownHosts() {
 	}
 	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{
 		Identity:    server,
-		Peers:       mayfly.Pins(client.Pin().String()),
+		Peers:       mayfly.Pins(client.Pin()),
 		ServerNames: []string{"db.internal"},
 	})
 	if err != nil {
@@ -202,7 +202,7 @@ func ExampleConfig_x509() {
 	pool := x509.NewCertPool()
 	pool.AddCert(leaf)
 
-	config := &mayfly.Config{Peers: mayfly.Pins(client.Pin().String())}
+	config := &mayfly.Config{Peers: mayfly.Pins(client.Pin())}
 	config.Certificates = append(config.Certificates, cert)
 	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", config)
 	if err != nil {
@@ -228,7 +228,7 @@ func ExampleConfig_getConfig() {
 	client := must()
 	var current atomic.Pointer[mayfly.Config]
 	reload := func(id *mayfly.Identity) {
-		current.Store(&mayfly.Config{Identity: id, Peers: mayfly.Pins(client.Pin().String())})
+		current.Store(&mayfly.Config{Identity: id, Peers: mayfly.Pins(client.Pin())})
 	}
 	before, after := must(), must()
 	reload(before)
@@ -247,7 +247,7 @@ func ExampleConfig_getConfig() {
 		reload(id)
 		conn, err := mayfly.Dial("tcp", ln.Addr().String(), &mayfly.Config{
 			Identity: client,
-			Peers:    mayfly.Pins(id.Pin().String()),
+			Peers:    mayfly.Pins(id.Pin()),
 		})
 		if err != nil {
 			log.Fatal(err)
@@ -269,7 +269,7 @@ func ExampleClient() {
 		line, _ := io.ReadAll(conn)
 		_, _ = conn.Write(line)
 	}()
-	conn := mayfly.Client(a, &mayfly.Config{Identity: client, Peers: mayfly.Pins(server.Pin().String())})
+	conn := mayfly.Client(a, &mayfly.Config{Identity: client, Peers: mayfly.Pins(server.Pin())})
 	fmt.Println(say(conn, "through a pipe"))
 	// Output: through a pipe
 }
@@ -279,7 +279,7 @@ func Example_http() {
 	server, client := must(), must()
 	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{
 		Identity:   server,
-		Peers:      mayfly.Pins(client.Pin().String()),
+		Peers:      mayfly.Pins(client.Pin()),
 		NextProtos: mayflyhttp.NextProtos(),
 	})
 	if err != nil {
@@ -295,7 +295,7 @@ func Example_http() {
 	for _, protos := range [][]string{{"http/1.1"}, {"h2"}} {
 		c := &http.Client{Transport: mayflyhttp.Transport(&mayfly.Dialer{Config: &mayfly.Config{
 			Identity:   client,
-			Peers:      mayfly.Pins(server.Pin().String()),
+			Peers:      mayfly.Pins(server.Pin()),
 			NextProtos: protos,
 		}})}
 		resp, err := c.Get("https://" + ln.Addr().String())

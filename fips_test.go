@@ -562,8 +562,8 @@ func fipsKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, _, err := fipsConnect(t, &mayfly.Config{Identity: nist, Peers: mayfly.Pins(edwards.Pin().String())},
-			&mayfly.Config{Identity: edwards, Peers: mayfly.Pins(nist.Pin().String())})
+		conn, _, err := fipsConnect(t, &mayfly.Config{Identity: nist, Peers: mayfly.Pins(edwards.Pin())},
+			&mayfly.Config{Identity: edwards, Peers: mayfly.Pins(nist.Pin())})
 		if err != nil {
 			t.Errorf("%s: %v", c.Params().Name, err)
 			continue
@@ -611,7 +611,7 @@ func fipsSessions(t *testing.T) {
 		}
 	}()
 	echo := func(cache *mayfly.SessionCache) tls.ConnectionState {
-		c, err := mayfly.Dial("tcp", ln.Addr().String(), &mayfly.Config{Peers: mayfly.Pins(id.Pin().String()), Sessions: cache})
+		c, err := mayfly.Dial("tcp", ln.Addr().String(), &mayfly.Config{Peers: mayfly.Pins(id.Pin()), Sessions: cache})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,7 +50,7 @@ func firstHandshakes(t *testing.T) {
 		running.Go(func() {
 			a, b := net.Pipe()
 			choose := func(own *mayfly.Identity, peer mayfly.Pin) *mayfly.Config {
-				return &mayfly.Config{Identity: own, Peers: mayfly.Pins(peer.String()),
+				return &mayfly.Config{Identity: own, Peers: mayfly.Pins(peer),
 					CurvePreferences: groups[i%len(groups) : i%len(groups)+1], CipherSuites: suites[i%len(suites) : i%len(suites)+1]}
 			}
 			c, s := mayfly.Client(a, choose(client, server.Pin())), mayfly.Server(b, choose(server, client.Pin()))

@@ -22,7 +22,7 @@ func hostilePair(t *testing.T) (victim, hostile *Conn) {
 		t.Fatal(err)
 	}
 	a, b := net.Pipe()
-	victim = Client(a, &Config{Peers: Pins(id.Pin().String())})
+	victim = Client(a, &Config{Peers: Pins(id.Pin())})
 	hostile = Server(b, &Config{Identity: id, Peers: NoClientAuth()})
 	t.Cleanup(func() { _ = a.Close(); _ = b.Close(); _ = victim.Close(); _ = hostile.Close() })
 	done := make(chan error, 1)

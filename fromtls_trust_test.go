@@ -144,7 +144,7 @@ func TestFromTLSClientTakesNoRawKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := newIdentity(t)
-	cc.Peers, cc.RootCAs = mayfly.Pins(id.Pin().String()), nil // even where its Peers would
+	cc.Peers, cc.RootCAs = mayfly.Pins(id.Pin()), nil // even where its Peers would
 	if _, _, clientErr, _ := shake(t, cc, &mayfly.Config{Identity: id, Peers: mayfly.NoClientAuth()}); clientErr == nil {
 		t.Error("the raw key was accepted")
 	}

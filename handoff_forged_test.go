@@ -96,7 +96,7 @@ func TestAttachForged(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sc.Peers, cc.Peers = mayfly.Pins(cc.Identity.Pin().String()), mayfly.InsecureAnyServer()
+	sc.Peers, cc.Peers = mayfly.Pins(cc.Identity.Pin()), mayfly.InsecureAnyServer()
 	cc.AllowSelf = true
 	taken := 0
 	for n := range 600 {

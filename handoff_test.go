@@ -349,7 +349,7 @@ func TestHandOnRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	config := sc.Clone()
-	config.Peers = mayfly.Pins(stranger.Pin().String())
+	config.Peers = mayfly.Pins(stranger.Pin())
 	if _, err := r.Attach(raw, blob, config); !errors.Is(err, mayfly.ErrPeerRefused) {
 		t.Errorf("a connection whose peer is not welcome any more: %v", err)
 	}

@@ -105,7 +105,7 @@ func TestJudge(t *testing.T) {
 	expired := certPeer(t, issuedBy(t, ca, known, "db.example", judgeTime.Add(-time.Minute)))
 	foreign := certPeer(t, issuedBy(t, otherCA, known, "db.example", later))
 	certStranger := certPeer(t, issuedBy(t, ca, stranger, "db.example", later))
-	pins, roots := Pins(known.Pin().String()), Roots(poolOf(t, ca))
+	pins, roots := Pins(known.Pin()), Roots(poolOf(t, ca))
 	refuses := Verify(func(context.Context, Peer) error { return errors.New("not today") })
 	accepts := Verify(func(context.Context, Peer) error { return nil })
 	client := asClient("db.example")
@@ -190,7 +190,7 @@ func TestSelf(t *testing.T) {
 	t.Parallel()
 	ca, me := seeded(10), seeded(1)
 	cert := certPeer(t, issuedBy(t, ca, me, "db.example", judgeTime.Add(time.Hour)))
-	pins, roots := Pins(me.Pin().String()), Roots(poolOf(t, ca))
+	pins, roots := Pins(me.Pin()), Roots(poolOf(t, ca))
 	for name, test := range map[string]struct {
 		peers Peers
 		peer  *credential.Peer
@@ -224,7 +224,7 @@ func TestVerifyLast(t *testing.T) {
 	said := errors.New("no")
 	var saw []Peer
 	look := Verify(func(_ context.Context, p Peer) error { saw = append(saw, p); return said })
-	peers := AllOf(AllOf(look, Pins(known.Pin().String())), Roots(poolOf(t, ca)))
+	peers := AllOf(AllOf(look, Pins(known.Pin())), Roots(poolOf(t, ca)))
 	if _, err := peers.judge(t.Context(), asClient("db.example"), cert); !errors.Is(err, said) || !errors.Is(err, ErrPeerRefused) {
 		t.Errorf("got %v", err)
 	}
@@ -240,7 +240,7 @@ func TestVerifyLast(t *testing.T) {
 func TestPeersMisuse(t *testing.T) {
 	t.Parallel()
 	yes := Verify(func(context.Context, Peer) error { return nil })
-	pins, pool := Pins(seeded(1).Pin().String()), poolOf(t, seeded(10))
+	pins, pool := Pins(seeded(1).Pin()), poolOf(t, seeded(10))
 	named := configFacts{ServerName: "db.example"}
 	for _, test := range []struct {
 		name   string
@@ -302,7 +302,7 @@ func TestPeersMisuse(t *testing.T) {
 func TestRequirement(t *testing.T) {
 	t.Parallel()
 	one, two := poolOf(t, seeded(10)), poolOf(t, seeded(11), seeded(10))
-	pins := Pins(seeded(1).Pin().String())
+	pins := Pins(seeded(1).Pin())
 	cert := []credential.Type{credential.X509}
 	both := []credential.Type{credential.RawPublicKey, credential.X509}
 	for _, test := range []struct {
@@ -389,8 +389,8 @@ func TestNoPeerBytes(t *testing.T) {
 	ca := seeded(10)
 	peer := certPeer(t, issuedBy(t, ca, seeded(1), chosen, judgeTime.Add(time.Hour)))
 	for _, peers := range []Peers{
-		Roots(poolOf(t, ca)), Roots(poolOf(t, seeded(11))), Pins(seeded(9).Pin().String()),
-		AnyOf(Pins(seeded(9).Pin().String()), Roots(poolOf(t, ca))), AllOf(Roots(poolOf(t, ca)), Verify(nil)),
+		Roots(poolOf(t, ca)), Roots(poolOf(t, seeded(11))), Pins(seeded(9).Pin()),
+		AnyOf(Pins(seeded(9).Pin()), Roots(poolOf(t, ca))), AllOf(Roots(poolOf(t, ca)), Verify(nil)),
 	} {
 		_, err := peers.judge(t.Context(), asClient("db.example"), peer)
 		if text := fmt.Sprintf("%v %+v %s", err, err, err); err == nil || strings.Contains(text, chosen) {

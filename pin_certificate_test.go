@@ -61,7 +61,7 @@ func TestPinsGoByTheKeyAlone(t *testing.T) {
 	pin := mayfly.PinOfCertificate(good.Leaf)
 	pool := x509.NewCertPool()
 	pool.AddCert(good.Leaf)
-	pins, roots := mayfly.Pins(pin.String()), mayfly.Roots(pool)
+	pins, roots := mayfly.Pins(pin), mayfly.Roots(pool)
 	verify := mayfly.Verify(func(context.Context, mayfly.Peer) error { return nil })
 	connection := func(tls.ConnectionState) error { return nil }
 	for name, cert := range odd {

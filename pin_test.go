@@ -68,7 +68,7 @@ func TestPins(t *testing.T) {
 				t.Errorf("panicked with %q", s)
 			}
 		}()
-		Pins(good, "bad")
+		MustParsePins(good, "bad")
 	}()
 }
 

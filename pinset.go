@@ -19,32 +19,25 @@ import (
 // other certificates do not count: a certificate that crypto/x509 cannot parse is
 // accepted where its SubjectPublicKeyInfo has the pin, and Peer.Certificates is then
 // empty. Roots, Verify and Config.VerifyConnection refuse such a peer all the same, so
-// that AllOf(Pins(…), Roots(…)) does and AnyOf(Pins(…), Roots(…)) does not. It panics if a pin is malformed: for pins that are not
-// constants, use ParsePins. An empty list is an error when the Config is used.
-func Pins(pins ...string) Peers {
-	parsed, err := parsePins(pins)
+// that AllOf(Pins(…), Roots(…)) does and AnyOf(Pins(…), Roots(…)) does not. An empty list
+// is an error when the Config is used.
+func Pins(pins ...Pin) Peers { return NewPinSet(pins...) }
+
+// MustParsePins is ParsePins for constants: it panics where ParsePins returns an error.
+func MustParsePins(pins ...string) Peers {
+	peers, err := ParsePins(pins...)
 	if err != nil {
 		panic(err.Error())
 	}
-	return NewPinSet(parsed...)
+	return peers
 }
 
-// ParsePins is Pins for what is read at run time: an error if a pin is malformed,
-// or if there is none.
+// ParsePins is Pins for pins as String writes them. It returns an error if a pin is
+// malformed, or if there is none.
 func ParsePins(pins ...string) (Peers, error) {
 	if len(pins) == 0 {
 		return nil, errNoPins
 	}
-	parsed, err := parsePins(pins)
-	if err != nil {
-		return nil, err
-	}
-	return NewPinSet(parsed...), nil
-}
-
-var errNoPins = configError("a list of pins is empty, which accepts nobody: give it the pins of the peers")
-
-func parsePins(pins []string) ([]Pin, error) {
 	parsed := make([]Pin, len(pins))
 	for i, s := range pins {
 		var err error
@@ -52,8 +45,10 @@ func parsePins(pins []string) ([]Pin, error) {
 			return nil, fmt.Errorf("%w (the pin with the index %d)", err, i)
 		}
 	}
-	return parsed, nil
+	return NewPinSet(parsed...), nil
 }
+
+var errNoPins = configError("a list of pins is empty, which accepts nobody: give it the pins of the peers")
 
 // A PinSet is a list of pins, as Pins has, that can be changed while connections
 // are made with it. A change counts from the next handshake on; Listener.CloseIf

@@ -265,8 +265,8 @@ func TestPSKFallback(t *testing.T) {
 	t.Parallel()
 	key := secretKey(t)
 	server, client := newIdentity(t), newIdentity(t)
-	sc := &mayfly.Config{Identity: server, Peers: mayfly.AnyOf(mayfly.PSKs(imported(t, "k", key, "b", "a")), mayfly.Pins(client.Pin().String()))}
-	pinned := mayfly.Pins(server.Pin().String())
+	sc := &mayfly.Config{Identity: server, Peers: mayfly.AnyOf(mayfly.PSKs(imported(t, "k", key, "b", "a")), mayfly.Pins(client.Pin()))}
+	pinned := mayfly.Pins(server.Pin())
 	for _, test := range []struct {
 		name string
 		peer mayfly.Peers

@@ -221,7 +221,7 @@ func TestPSKPeersMisuse(t *testing.T) {
 	gone.Wipe()
 	find := func(context.Context, PSKOffer) (*PresharedKey, error) { return nil, nil }
 	yes := Verify(func(context.Context, Peer) error { return nil })
-	id, pins := seeded(1), Pins(seeded(2).Pin().String())
+	id, pins := seeded(1), Pins(seeded(2).Pin())
 	for _, test := range []struct {
 		name           string
 		config         Config
@@ -278,7 +278,7 @@ func TestPSKJudge(t *testing.T) {
 		return k, nil
 	})
 	id := seeded(1)
-	raw, pins := rawPeer(t, id), Pins(id.Pin().String())
+	raw, pins := rawPeer(t, id), Pins(id.Pin())
 	holder := func(k *PresharedKey, server bool) *credential.Peer {
 		return &credential.Peer{PSKIdentity: k.held().identities(server)[0], PSKMark: k.held().mark}
 	}

@@ -171,7 +171,7 @@ func TestOwnKeyOfCallback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	both := mayfly.Pins(id.Pin().String())
+	both := mayfly.Pins(id.Pin())
 	byCallback := func(context.Context, *mayfly.ClientHello) (*tls.Certificate, error) { return &cert, nil }
 	byClient := func(context.Context, *mayfly.CertificateRequest) (*tls.Certificate, error) { return &cert, nil }
 	for name, test := range map[string]struct {

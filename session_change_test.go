@@ -49,9 +49,9 @@ func TestTenantsByCallback(t *testing.T) {
 				tenant.Certificates = []tls.Certificate{cert}
 			}
 			if tenants = append(tenants, tenant); host == "one" {
-				r.client.Peers = mayfly.Pins(mayfly.PinOfCertificate(cert.Leaf).String())
+				r.client.Peers = mayfly.Pins(mayfly.PinOfCertificate(cert.Leaf))
 				if raw {
-					r.client.Peers = mayfly.Pins(tenant.Identity.Pin().String())
+					r.client.Peers = mayfly.Pins(tenant.Identity.Pin())
 				}
 			}
 		}
@@ -277,7 +277,7 @@ func TestSessionStaysWithCertificateShown(t *testing.T) {
 				chosen.Store(c)
 			}
 			r.server.GetCertificate = func(context.Context, *mayfly.ClientHello) (*tls.Certificate, error) { return chosen.Load(), nil }
-			r.client.Peers = mayfly.Pins(mayfly.PinOfCertificate(one.Leaf).String())
+			r.client.Peers = mayfly.Pins(mayfly.PinOfCertificate(one.Leaf))
 			_, dial := r.listen(t)
 			connects := func(resumed bool) {
 				t.Helper()
@@ -304,7 +304,7 @@ func TestSessionStaysWithCertificateShown(t *testing.T) {
 			show(&renewed)
 			connects(true)
 			r.cache.Wipe()
-			r.client.Peers = mayfly.Pins(mayfly.PinOfCertificate(one.Leaf).String(), mayfly.PinOfCertificate(two.Leaf).String())
+			r.client.Peers = mayfly.Pins(mayfly.PinOfCertificate(one.Leaf), mayfly.PinOfCertificate(two.Leaf))
 			connects(false)
 			show(&two) // the key has changed, and the client knows both
 			connects(false)

@@ -194,10 +194,10 @@ func TestNoWiderTrust(t *testing.T) {
 		refused bool // by the full handshake that follows
 	}{
 		{"nothing", func(*rig) {}, true, false},
-		{"the client's key is removed", func(r *rig) { r.server.Peers = mayfly.Pins(other.Pin().String()) }, false, true},
-		{"the server's key is removed", func(r *rig) { r.client.Peers = mayfly.Pins(other.Pin().String()) }, false, true},
+		{"the client's key is removed", func(r *rig) { r.server.Peers = mayfly.Pins(other.Pin()) }, false, true},
+		{"the server's key is removed", func(r *rig) { r.client.Peers = mayfly.Pins(other.Pin()) }, false, true},
 		{"a pin is added", func(r *rig) {
-			r.server.Peers = mayfly.Pins(r.client.Identity.Pin().String(), other.Pin().String())
+			r.server.Peers = mayfly.Pins(r.client.Identity.Pin(), other.Pin())
 		}, true, false},
 		{"the client's key is another", func(r *rig) {
 			r.client.Identity = other

@@ -477,7 +477,7 @@ func TestClientCertificateExpired(t *testing.T) {
 	pool.AddCert(client.Leaf)
 	r.client.Identity, r.client.Certificates = nil, []tls.Certificate{client}
 	r.server.Identity, r.server.Certificates = nil, []tls.Certificate{server}
-	r.server.Peers, r.client.Peers = mayfly.Roots(pool), mayfly.Pins(mayfly.PinOfCertificate(server.Leaf).String())
+	r.server.Peers, r.client.Peers = mayfly.Roots(pool), mayfly.Pins(mayfly.PinOfCertificate(server.Leaf))
 	for n := range 2 {
 		c, s := r.connect(t)
 		mustBe(t, n > 0, c, s)

@@ -124,7 +124,7 @@ func tracedPair(t *testing.T, policy RekeyPolicy, pin *Identity) (c, s *Conn, cd
 		t.Fatal(err)
 	}
 	cd, sd = new(diary), new(diary)
-	c = Client(a, &Config{Peers: Pins(pin.Pin().String()), Rekey: policy, Trace: cd.trace()})
+	c = Client(a, &Config{Peers: Pins(pin.Pin()), Rekey: policy, Trace: cd.trace()})
 	s = Server(b, &Config{Identity: id, Peers: NoClientAuth(), Trace: sd.trace()})
 	t.Cleanup(func() { _ = c.Close(); _ = s.Close() })
 	return c, s, cd, sd

@@ -162,7 +162,7 @@ func TestWipedWhenDropped(t *testing.T) {
 // dropped makes a connection that nothing leads to but its parts.
 func dropped(t *testing.T, a, b net.Conn, id *Identity) (*parts, <-chan struct{}) {
 	t.Helper()
-	c := Client(a, &Config{Peers: Pins(id.Pin().String())})
+	c := Client(a, &Config{Peers: Pins(id.Pin())})
 	done := make(chan error, 1)
 	go func() {
 		s := Server(b, &Config{Identity: id, Peers: NoClientAuth()})
@@ -224,7 +224,7 @@ func acceptAndDrop(t *testing.T, ln *Listener, id *Identity, n int) []*parts {
 			raw, err := net.Dial("tcp", ln.Addr().String())
 			if err == nil {
 				t.Cleanup(func() { _ = raw.Close() })
-				err = Client(raw, &Config{Peers: Pins(pin)}).Handshake()
+				err = Client(raw, &Config{Peers: MustParsePins(pin)}).Handshake()
 			}
 			dialed <- err
 		}()
@@ -346,7 +346,7 @@ func TestCloseWithinCallback(t *testing.T) {
 		a, b := net.Pipe()
 		defer b.Close()
 		var victim *Conn
-		victim = Client(a, &Config{Peers: AllOf(Pins(id.Pin().String()), Verify(func(context.Context, Peer) error {
+		victim = Client(a, &Config{Peers: AllOf(Pins(id.Pin()), Verify(func(context.Context, Peer) error {
 			return victim.Close()
 		}))})
 		server := Server(b, &Config{Identity: id, Peers: NoClientAuth()})

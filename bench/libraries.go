@@ -64,8 +64,8 @@ func mayflyLibrary(suite uint16, group tls.CurveID) library {
 
 func mayflyConfigs(suite uint16, group tls.CurveID) (client, server *mayfly.Config) {
 	a, b := must(mayfly.GenerateIdentity()), must(mayfly.GenerateIdentity())
-	client = &mayfly.Config{Identity: a, Peers: mayfly.Pins(b.Pin().String())}
-	server = &mayfly.Config{Identity: b, Peers: mayfly.Pins(a.Pin().String())}
+	client = &mayfly.Config{Identity: a, Peers: mayfly.Pins(b.Pin())}
+	server = &mayfly.Config{Identity: b, Peers: mayfly.Pins(a.Pin())}
 	for _, c := range []*mayfly.Config{client, server} {
 		c.CipherSuites, c.CurvePreferences = []uint16{suite}, []tls.CurveID{group}
 	}

@@ -88,9 +88,9 @@ func (v *visit) do(name string, f func() error) error {
 
 func newVisits(p path) (client, server *visit) {
 	client, server = &visit{says: pattern(visitData, 'c')}, &visit{says: pattern(visitData, 's')}
-	client.config = &mayfly.Config{Identity: people().client.identity, Peers: mayfly.Pins(people().serverEd.pin()),
+	client.config = &mayfly.Config{Identity: people().client.identity, Peers: mayfly.MustParsePins(people().serverEd.pin()),
 		HandshakeTimeout: p.deadline(), Trace: client.keys.trace(), Rekey: mayfly.RekeyPolicy{MinInterval: -1}}
-	server.config = &mayfly.Config{Identity: people().serverEd.identity, Peers: mayfly.Pins(people().client.pin()),
+	server.config = &mayfly.Config{Identity: people().serverEd.identity, Peers: mayfly.MustParsePins(people().client.pin()),
 		HandshakeTimeout: p.deadline(), Trace: server.keys.trace(), Rekey: mayfly.RekeyPolicy{MinInterval: -1}}
 	return client, server
 }

@@ -70,7 +70,7 @@ func TestStrangers(t *testing.T) {
 	before := runtime.NumGoroutine()
 	pipes := newPipes()
 	ln, err := mayfly.NewListener(pipes, &mayfly.Config{
-		Identity: people().serverEd.identity, Peers: mayfly.Pins(people().client.pin()),
+		Identity: people().serverEd.identity, Peers: mayfly.MustParsePins(people().client.pin()),
 		HandshakeTimeout: time.Minute, Trace: new(mayfly.Trace),
 	})
 	if err != nil {
@@ -124,7 +124,7 @@ func TestStrangers(t *testing.T) {
 			_, _ = c.Write([]byte{byte(i)})
 		}
 		began := time.Now()
-		c := mayfly.Client(pipes.dial(t), &mayfly.Config{Identity: people().client.identity, Peers: mayfly.Pins(people().serverEd.pin())})
+		c := mayfly.Client(pipes.dial(t), &mayfly.Config{Identity: people().client.identity, Peers: mayfly.MustParsePins(people().serverEd.pin())})
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		if err := c.HandshakeContext(ctx); err != nil {
 			t.Fatal(err)
@@ -160,8 +160,8 @@ func TestManyConnections(t *testing.T) {
 	for range *held {
 		a, b := testnet.Pipe(testnet.Path{}, testnet.Path{})
 		p := pair{
-			mayfly.Client(a, &mayfly.Config{Identity: people().client.identity, Peers: mayfly.Pins(people().serverEd.pin()), Trace: sum.trace()}),
-			mayfly.Server(b, &mayfly.Config{Identity: people().serverEd.identity, Peers: mayfly.Pins(people().client.pin()), Trace: sum.trace()}),
+			mayfly.Client(a, &mayfly.Config{Identity: people().client.identity, Peers: mayfly.MustParsePins(people().serverEd.pin()), Trace: sum.trace()}),
+			mayfly.Server(b, &mayfly.Config{Identity: people().serverEd.identity, Peers: mayfly.MustParsePins(people().client.pin()), Trace: sum.trace()}),
 		}
 		done := make(chan error, 1)
 		go func() { done <- p.server.Handshake() }()

@@ -262,7 +262,7 @@ func (s *scenario) clientConfig(c *mayfly.Config) {
 		c.Peers = mayfly.PSKs(must(mayfly.NewPlainClientKey(keyName, sharedKey)))
 		return
 	}
-	c.Peers = mayfly.Pins(s.serverOwner.pin())
+	c.Peers = mayfly.MustParsePins(s.serverOwner.pin())
 	if s.serverType == credential.X509 {
 		c.Peers = mayfly.Roots(people().pool)
 	}
@@ -281,11 +281,11 @@ func (s *scenario) serverConfig(c *mayfly.Config) {
 	case s.clientAuth == unasked:
 		c.Peers = mayfly.NoClientAuth()
 	case s.clientAuth == declined:
-		c.Peers = mayfly.AnyOf(mayfly.NoClientAuth(), mayfly.Pins(s.clientOwner.pin()))
+		c.Peers = mayfly.AnyOf(mayfly.NoClientAuth(), mayfly.MustParsePins(s.clientOwner.pin()))
 	case s.clientType == credential.RawPublicKey:
-		c.Peers = mayfly.Pins(s.clientOwner.pin())
+		c.Peers = mayfly.MustParsePins(s.clientOwner.pin())
 	default:
-		c.Peers = mayfly.AllOf(mayfly.Roots(people().pool), mayfly.Pins(s.clientOwner.pin()))
+		c.Peers = mayfly.AllOf(mayfly.Roots(people().pool), mayfly.MustParsePins(s.clientOwner.pin()))
 	}
 }
 

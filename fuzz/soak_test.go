@@ -58,7 +58,7 @@ func TestSoak(t *testing.T) {
 	goroutines, descriptors := runtime.NumGoroutine(), openFiles()
 	var sum account
 	config := &mayfly.Config{
-		Identity: people().serverEd.identity, Peers: mayfly.Pins(people().client.pin()),
+		Identity: people().serverEd.identity, Peers: mayfly.MustParsePins(people().client.pin()),
 		Trace: new(mayfly.Trace), Rekey: mayfly.RekeyPolicy{Records: 50, MinInterval: -1},
 	}
 	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", config)
@@ -131,7 +131,7 @@ func openFiles() int {
 func runErrand(addr string, r *rand.Rand, sessions *mayfly.SessionCache, sum *account) error {
 	e := errand{r.Uint64(), r.Uint64(), r.Uint32N(1 << r.IntN(21)), r.Uint32N(1 << r.IntN(21)), uint32(max(0, r.IntN(ways+4)-4))}
 	d := mayfly.Dialer{Config: &mayfly.Config{
-		Identity: people().client.identity, Peers: mayfly.Pins(people().serverEd.pin()), ServerName: serverName,
+		Identity: people().client.identity, Peers: mayfly.MustParsePins(people().serverEd.pin()), ServerName: serverName,
 		Rekey: mayfly.RekeyPolicy{Bytes: 1 << (10 + r.IntN(12)), MinInterval: -1},
 	}}
 	if r.IntN(2) == 0 {

@@ -163,7 +163,7 @@ func (e *echoer) ask(t *testing.T, c cell, port string) {
 func (e *echoer) tryWrongPin(t *testing.T, c cell) {
 	cfg := c.ours(t)
 	us, _ := c.identities(t)
-	cfg.Peers = mayfly.Pins(us.pin)
+	cfg.Peers = mayfly.MustParsePins(us.pin)
 	if err := c.handshake(e.connect(t, c), cfg); !errors.Is(err, mayfly.ErrPeerRefused) {
 		t.Errorf("our handshake: %v", err)
 	}

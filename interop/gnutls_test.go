@@ -182,7 +182,7 @@ func tryGnuTLSSmallRecords(t *testing.T, c cell) {
 func tryGnuTLSWrongPin(t *testing.T, c cell) {
 	us, _ := c.identities(t)
 	cfg := c.ours(t)
-	cfg.Peers = mayfly.Pins(us.pin)
+	cfg.Peers = mayfly.MustParsePins(us.pin)
 	cfg.AllowSelf = true
 	_, conn := c.gnutls(t)
 	ours := mayfly.Client(conn, cfg)

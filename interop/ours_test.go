@@ -46,7 +46,7 @@ func (c cell) ours(t *testing.T) *mayfly.Config {
 	case sees == plainPSK || sees == importedPSK:
 		cfg.Peers = mayfly.PSKs(c.psk(t))
 	case sees == rawKey || sees == certificate && c.auth.pin:
-		cfg.Peers = mayfly.Pins(them.pin)
+		cfg.Peers = mayfly.MustParsePins(them.pin)
 	case sees == certificate:
 		cfg.Peers = mayfly.Roots(keys.pool)
 	}

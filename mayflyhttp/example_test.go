@@ -27,7 +27,7 @@ func Example() {
 
 	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{
 		Identity:   server,
-		Peers:      mayfly.Pins(client.Pin().String()),
+		Peers:      mayfly.Pins(client.Pin()),
 		NextProtos: mayflyhttp.NextProtos(),
 	})
 	if err != nil {
@@ -42,7 +42,7 @@ func Example() {
 
 	c := &http.Client{Transport: mayflyhttp.Transport(&mayfly.Dialer{Config: &mayfly.Config{
 		Identity:   client,
-		Peers:      mayfly.Pins(server.Pin().String()),
+		Peers:      mayfly.Pins(server.Pin()),
 		NextProtos: mayflyhttp.NextProtos(),
 	}})}
 	defer c.CloseIdleConnections()

@@ -38,8 +38,8 @@ func Pair(t testing.TB) (client, server *mayfly.Conn) {
 func Configs(t testing.TB) (client, server *mayfly.Config) {
 	t.Helper()
 	ck, sk := identity(t), identity(t)
-	client = &mayfly.Config{Identity: ck, Peers: mayfly.Pins(sk.Pin().String())}
-	server = &mayfly.Config{Identity: sk, Peers: mayfly.Pins(ck.Pin().String())}
+	client = &mayfly.Config{Identity: ck, Peers: mayfly.Pins(sk.Pin())}
+	server = &mayfly.Config{Identity: sk, Peers: mayfly.Pins(ck.Pin())}
 	return client, server
 }
 

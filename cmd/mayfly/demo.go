@@ -83,7 +83,7 @@ func demo(ctx context.Context, out, stderr io.Writer, dir string, size int64) er
 	var destroyed atomic.Int64
 	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{
 		Identity: serverKey,
-		Peers:    mayfly.Pins(clientKey.Pin().String()),
+		Peers:    mayfly.Pins(clientKey.Pin()),
 		Rekey:    demoRekey,
 		Trace:    countDestroyed(&destroyed),
 	})

@@ -49,7 +49,7 @@ func TestInspect(t *testing.T) {
 	}
 	file, pin := keygen(t)
 	open := inspected(t, &mayfly.Config{Identity: id, Peers: mayfly.NoClientAuth(), Tickets: mayfly.TicketPolicy{Count: -1}})
-	closed := inspected(t, &mayfly.Config{Identity: id, Peers: mayfly.Pins(id.Pin().String())})
+	closed := inspected(t, &mayfly.Config{Identity: id, Peers: mayfly.Pins(id.Pin())})
 	nobody, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

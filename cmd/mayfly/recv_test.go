@@ -30,7 +30,7 @@ func dialRecv(t *testing.T, key, pin, addr string) *mayfly.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &mayfly.Dialer{Config: &mayfly.Config{Identity: id, Peers: mayfly.Pins(pin), NextProtos: []string{"mayfly-files/1"}}, Confirm: true}
+	d := &mayfly.Dialer{Config: &mayfly.Config{Identity: id, Peers: mayfly.MustParsePins(pin), NextProtos: []string{"mayfly-files/1"}}, Confirm: true}
 	conn, err := d.DialConn(bounded(t), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)

@@ -42,8 +42,8 @@ func demoResumption(ctx context.Context, out io.Writer, serverKey, clientKey *ma
 }
 
 func demoResumptionWith(ctx context.Context, out io.Writer, what string, server, client *mayfly.Config, serverKey, clientKey *mayfly.Identity) error {
-	server.Peers = mayfly.Pins(clientKey.Pin().String())
-	client.Peers = mayfly.Pins(serverKey.Pin().String())
+	server.Peers = mayfly.Pins(clientKey.Pin())
+	client.Peers = mayfly.Pins(serverKey.Pin())
 	client.ServerName = "demo.example"
 	ln, err := mayfly.Listen("tcp", "127.0.0.1:0", server)
 	if err != nil {

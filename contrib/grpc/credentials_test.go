@@ -120,8 +120,8 @@ func say(t *testing.T, c *grpc.ClientConn, text string, options ...grpc.CallOpti
 func TestCalls(t *testing.T) {
 	t.Parallel()
 	ours, theirs := identity(t), identity(t)
-	addr, seen := serve(t, mayflygrpc.New(&mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin().String())}))
-	c := client(t, addr, mayflygrpc.New(&mayfly.Config{Identity: ours, Peers: mayfly.Pins(theirs.Pin().String())}))
+	addr, seen := serve(t, mayflygrpc.New(&mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin())}))
+	c := client(t, addr, mayflygrpc.New(&mayfly.Config{Identity: ours, Peers: mayfly.Pins(theirs.Pin())}))
 	var server peer.Peer
 	if err := say(t, c, "hello", grpc.Peer(&server)); err != nil {
 		t.Fatal(err)
@@ -150,8 +150,8 @@ func TestCalls(t *testing.T) {
 func TestStreams(t *testing.T) {
 	t.Parallel()
 	ours, theirs := identity(t), identity(t)
-	addr, _ := serve(t, mayflygrpc.New(&mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin().String())}))
-	c := client(t, addr, mayflygrpc.New(&mayfly.Config{Identity: ours, Peers: mayfly.Pins(theirs.Pin().String())}))
+	addr, _ := serve(t, mayflygrpc.New(&mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin())}))
+	c := client(t, addr, mayflygrpc.New(&mayfly.Config{Identity: ours, Peers: mayfly.Pins(theirs.Pin())}))
 	var all sync.WaitGroup
 	for n := range 8 {
 		all.Go(func() {
@@ -201,7 +201,7 @@ func TestTLS(t *testing.T) {
 	ourCert, ourPool := pair(ours)
 	theirCert, theirPool := pair(theirs)
 	t.Run("client", func(t *testing.T) {
-		addr, _ := serve(t, mayflygrpc.New(&mayfly.Config{Certificates: []tls.Certificate{ourCert}, Peers: mayfly.Pins(theirs.Pin().String())}))
+		addr, _ := serve(t, mayflygrpc.New(&mayfly.Config{Certificates: []tls.Certificate{ourCert}, Peers: mayfly.Pins(theirs.Pin())}))
 		c := client(t, addr, credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{theirCert}, RootCAs: ourPool, ServerName: "server"}))
 		if err := say(t, c, "hello"); err != nil {
 			t.Error(err)
@@ -269,8 +269,8 @@ func TestRefused(t *testing.T) {
 		name           string
 		client, server *mayfly.Config
 	}{
-		{"client", &mayfly.Config{Identity: other, Peers: mayfly.Pins(theirs.Pin().String())}, &mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin().String())}},
-		{"server", &mayfly.Config{Identity: ours, Peers: mayfly.Pins(other.Pin().String())}, &mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin().String())}},
+		{"client", &mayfly.Config{Identity: other, Peers: mayfly.Pins(theirs.Pin())}, &mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin())}},
+		{"server", &mayfly.Config{Identity: ours, Peers: mayfly.Pins(other.Pin())}, &mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin())}},
 	} {
 		c, s := handshake(t, mayflygrpc.New(test.client), mayflygrpc.New(test.server))
 		for _, err := range []error{c, s} {
@@ -291,7 +291,7 @@ func TestRefused(t *testing.T) {
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	ours, theirs := identity(t), identity(t)
-	creds := mayflygrpc.New(&mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin().String())})
+	creds := mayflygrpc.New(&mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin())})
 
 	left, right := net.Pipe()
 	done := make(chan error)
@@ -299,7 +299,7 @@ func TestFailures(t *testing.T) {
 		_, _, err := creds.ServerHandshake(right)
 		done <- err
 	}()
-	silent := mayfly.Client(left, &mayfly.Config{Identity: ours, Peers: mayfly.Pins(theirs.Pin().String())})
+	silent := mayfly.Client(left, &mayfly.Config{Identity: ours, Peers: mayfly.Pins(theirs.Pin())})
 	_ = silent.Handshake()
 	go func() { _, _ = io.Copy(io.Discard, left) }()
 	if err := <-done; err == nil || temporary(t, err) {
@@ -325,11 +325,11 @@ func TestServerName(t *testing.T) {
 	t.Parallel()
 	ours, theirs := identity(t), identity(t)
 	var asked string
-	server := mayflygrpc.New(&mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin().String()), GetConfig: func(_ context.Context, hello *mayfly.ClientHello) (*mayfly.Config, error) {
+	server := mayflygrpc.New(&mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin()), GetConfig: func(_ context.Context, hello *mayfly.ClientHello) (*mayfly.Config, error) {
 		asked = hello.ServerName
 		return nil, nil
 	}})
-	creds := mayflygrpc.New(&mayfly.Config{Identity: ours, Peers: mayfly.Pins(theirs.Pin().String())})
+	creds := mayflygrpc.New(&mayfly.Config{Identity: ours, Peers: mayfly.Pins(theirs.Pin())})
 	named := creds.Clone()
 	//lint:ignore SA1019 gRPC's interface has it still.
 	if err := named.OverrideServerName("db"); err != nil {

@@ -34,7 +34,7 @@ func Example() {
 		log.Fatal(err)
 	}
 	s := grpc.NewServer(
-		grpc.Creds(mayflygrpc.New(&mayfly.Config{Identity: server, Peers: mayfly.Pins(client.Pin().String())})),
+		grpc.Creds(mayflygrpc.New(&mayfly.Config{Identity: server, Peers: mayfly.Pins(client.Pin())})),
 		grpc.UnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
 			peer, _ := mayflygrpc.PeerFromContext(ctx)
 			fmt.Println(info.FullMethod, peer.Pin == client.Pin())
@@ -46,7 +46,7 @@ func Example() {
 	defer s.Stop()
 
 	conn, err := grpc.NewClient(ln.Addr().String(), grpc.WithTransportCredentials(
-		mayflygrpc.New(&mayfly.Config{Identity: client, Peers: mayfly.Pins(server.Pin().String())})))
+		mayflygrpc.New(&mayfly.Config{Identity: client, Peers: mayfly.Pins(server.Pin())})))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -121,7 +121,7 @@ func (b *bench) expect(want map[string]string) {
 
 // config is a client's, that knows the server by its key.
 func (b *bench) config() *mayfly.Config {
-	return &mayfly.Config{ServerName: "server.example", Peers: mayfly.Pins(b.id.Pin().String()), Trace: b.trace, CurvePreferences: []tls.CurveID{tls.X25519}}
+	return &mayfly.Config{ServerName: "server.example", Peers: mayfly.Pins(b.id.Pin()), Trace: b.trace, CurvePreferences: []tls.CurveID{tls.X25519}}
 }
 
 func (b *bench) dial(config *mayfly.Config) *mayfly.Conn {
@@ -193,7 +193,7 @@ func TestFailures(t *testing.T) {
 	closed := make(chan error, 16) // hooks of the application's own go on being called
 	b := newBench(t, &mayfly.Trace{Closed: func(_ context.Context, info mayfly.CloseInfo) { closed <- info.Err }})
 	wrong := b.config()
-	wrong.Peers = mayfly.Pins(mayfly.Pin{1}.String())
+	wrong.Peers = mayfly.Pins(mayfly.Pin{1})
 	if _, err := mayfly.Dial("tcp", b.addr, wrong); !errors.Is(err, mayfly.ErrPeerRefused) {
 		t.Fatal(err)
 	}

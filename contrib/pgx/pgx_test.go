@@ -151,10 +151,10 @@ func newSetting(t *testing.T) setting {
 	t.Helper()
 	socket := startPostgreSQL(t)
 	server, client := identity(t), identity(t)
-	addr := serve(t, socket, server, mayfly.Pins(client.Pin().String()))
+	addr := serve(t, socket, server, mayfly.Pins(client.Pin()))
 	return setting{
 		"postgres://app:" + strings.ReplaceAll(password, " ", "%20") + "@" + addr + "/postgres",
-		&mayfly.Config{Identity: client, Peers: mayfly.Pins(server.Pin().String())},
+		&mayfly.Config{Identity: client, Peers: mayfly.Pins(server.Pin())},
 	}
 }
 
@@ -304,7 +304,7 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	s := newSetting(t)
 	for name, wrong := range map[string]*mayfly.Config{
-		"the server": {Identity: s.secure.Identity, Peers: mayfly.Pins(identity(t).Pin().String())},
+		"the server": {Identity: s.secure.Identity, Peers: mayfly.Pins(identity(t).Pin())},
 		"the client": {Identity: identity(t), Peers: s.secure.Peers},
 	} {
 		bad := setting{s.url, wrong}
@@ -351,7 +351,7 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	mayflypgx.Use(config, &mayfly.Config{Identity: id, Peers: mayfly.Pins("sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")})
+	mayflypgx.Use(config, &mayfly.Config{Identity: id, Peers: mayfly.MustParsePins("sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")})
 	db := stdlib.OpenDB(*config) // connects when it is used
 	fmt.Println(db.Stats().OpenConnections)
 	// Output: 0

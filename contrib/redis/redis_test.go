@@ -153,7 +153,7 @@ func (redis *store) newService(fleets ...*mayflyredis.Fleet) *service {
 	s := &service{t: t, cache: mayfly.NewSessionCache(0), failed: make(chan mayfly.SessionErrorInfo, 100)}
 	for _, f := range fleets {
 		ln, err := mayfly.Listen("tcp", "127.0.0.1:0", &mayfly.Config{
-			Identity: theirs, Peers: mayfly.Pins(ours.Pin().String()),
+			Identity: theirs, Peers: mayfly.Pins(ours.Pin()),
 			TicketKeys: f, Replay: f, MaxEarlyData: 1024, Tickets: mayfly.TicketPolicy{Once: f},
 			Trace: &mayfly.Trace{SessionError: func(_ context.Context, info mayfly.SessionErrorInfo) {
 				select {
@@ -171,7 +171,7 @@ func (redis *store) newService(fleets ...*mayflyredis.Fleet) *service {
 		s.servers = append(s.servers, ln)
 	}
 	s.client = mayfly.Dialer{Confirm: true, Config: &mayfly.Config{
-		Identity: ours, Peers: mayfly.Pins(theirs.Pin().String()), ServerName: "service", Sessions: s.cache,
+		Identity: ours, Peers: mayfly.Pins(theirs.Pin()), ServerName: "service", Sessions: s.cache,
 	}}
 	return s
 }

@@ -238,15 +238,15 @@ func TestRawKey(t *testing.T) {
 	id, _, _ := newIdentity(t)
 	own, _, _ := newIdentity(t)
 	// The server changes its keys when it next says something, which it does not.
-	addr := serveOurs(t, &mayfly.Config{Identity: id, Peers: mayfly.Pins(own.Pin().String())})
-	good := run(t, &Options{Addr: addr, Config: &mayfly.Config{Identity: own, Peers: mayfly.Pins(id.Pin().String())}, Rekeys: 1, Patience: 50 * time.Millisecond})
+	addr := serveOurs(t, &mayfly.Config{Identity: id, Peers: mayfly.Pins(own.Pin())})
+	good := run(t, &Options{Addr: addr, Config: &mayfly.Config{Identity: own, Peers: mayfly.Pins(id.Pin())}, Rekeys: 1, Patience: 50 * time.Millisecond})
 	if good.Err != nil || !good.Verified || good.Server.Kind != "raw public key" || good.Server.Pin != id.Pin().String() {
 		t.Errorf("%v: %+v", good.Err, good.Server)
 	}
 	if got := names(good, dissect.Client); !slices.Contains(got, "CertificateVerify") {
 		t.Errorf("the client has sent %v", got)
 	}
-	bad := run(t, &Options{Addr: addr, Config: &mayfly.Config{Identity: own, Peers: mayfly.Pins(own.Pin().String()), AllowSelf: true}, Rekeys: 1, Patience: 50 * time.Millisecond})
+	bad := run(t, &Options{Addr: addr, Config: &mayfly.Config{Identity: own, Peers: mayfly.Pins(own.Pin()), AllowSelf: true}, Rekeys: 1, Patience: 50 * time.Millisecond})
 	if bad.Err != nil || bad.Verified || bad.Server.Verdict != "NOT VERIFIED" || bad.Server.Reason == "" || bad.Server.Pin != id.Pin().String() {
 		t.Errorf("%v: %+v", bad.Err, bad.Server)
 	}
@@ -323,8 +323,8 @@ func TestRefused(t *testing.T) {
 	t.Parallel()
 	id, _, _ := newIdentity(t)
 	stranger, _, _ := newIdentity(t)
-	addr := serveOurs(t, &mayfly.Config{Identity: id, Peers: mayfly.Pins(id.Pin().String())})
-	r := run(t, &Options{Addr: addr, Config: &mayfly.Config{Identity: stranger, Peers: mayfly.Pins(id.Pin().String())}, Rekeys: 1})
+	addr := serveOurs(t, &mayfly.Config{Identity: id, Peers: mayfly.Pins(id.Pin())})
+	r := run(t, &Options{Addr: addr, Config: &mayfly.Config{Identity: stranger, Peers: mayfly.Pins(id.Pin())}, Rekeys: 1})
 	var refused *mayfly.AlertError
 	if !errors.As(r.Err, &refused) || !refused.Remote || !r.Verified {
 		t.Errorf("%v", r.Err)
