@@ -64,7 +64,7 @@ var imports = map[string][]string{
 
 	"cmd/mayfly/internal/dissect":  {"internal/alert", "internal/wire"},
 	"cmd/mayfly/internal/inspect":  {"", "cmd/mayfly/internal/dissect", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire", "record"},
-	"cmd/mayfly/internal/tunnel":   {"", "github.com/pires/go-proxyproto", "github.com/pires/go-proxyproto/tlvparse"},
+	"cmd/mayfly/internal/tunnel":   {"", "golang.org/x/net/proxy", "github.com/pires/go-proxyproto", "github.com/pires/go-proxyproto/tlvparse"},
 	"cmd/mayfly/internal/transfer": {"golang.org/x/sys/unix"},
 	"cmd/mayfly":                   {"", "internal/keyfile", "cmd/mayfly/internal/dissect", "cmd/mayfly/internal/inspect", "cmd/mayfly/internal/transfer", "cmd/mayfly/internal/tunnel", "message", "filippo.io/age", "filippo.io/age/armor", "github.com/BurntSushi/toml", "github.com/VictoriaMetrics/metrics", "github.com/coreos/go-systemd/v22/activation", "github.com/coreos/go-systemd/v22/daemon", "github.com/schollz/progressbar/v3", "github.com/spf13/cobra", "github.com/spf13/cobra/doc", "github.com/spf13/pflag", "golang.org/x/term"},
 }

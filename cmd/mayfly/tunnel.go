@@ -83,6 +83,7 @@ hands over, systemd:NAME the one of that name.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.other, "server", "", "the `address` of the server to dial")
+	f.StringVar(&o.upstream, "proxy", "", "dial the server through this proxy `URL`: http://host:port (CONNECT) or socks5://host:port, with user:password@ before the host")
 	o.register(f)
 	return cmd
 }
@@ -99,6 +100,7 @@ type tunnelOptions struct {
 	drain, watch   time.Duration
 	maxConnections int
 	sendProxy      bool
+	upstream       string
 	keepRevoked    bool
 	cutExpired     bool
 
@@ -206,6 +208,11 @@ func (o *tunnelOptions) engine(ln net.Listener, security func() *mayfly.Config, 
 	case !o.server:
 		if err := nameable(security(), other); err != nil {
 			return nil, err
+		}
+		if o.upstream != "" {
+			if config.Upstream, err = tunnel.ParseUpstream(o.upstream); err != nil {
+				return nil, fmt.Errorf("--proxy: %w", err)
+			}
 		}
 		return tunnel.NewClient(ln, other, config)
 	}

@@ -84,7 +84,8 @@ func (c *counts) ended(p *pair, err error) {
 
 // countDial counts a server that could not be reached.
 func (c *counts) countDial(err error) {
-	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" || errors.Is(err, context.DeadlineExceeded) {
+	_, upstream := errors.AsType[*upstreamError](err)
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" || upstream || errors.Is(err, context.DeadlineExceeded) {
 		c.unreachable.Add(1)
 		return
 	}

@@ -45,6 +45,9 @@ type Config struct {
 	// certificate counts that was valid when its connection began.
 	CutExpired bool
 
+	// Upstream is the proxy through which a client dials its server. Nil: none.
+	Upstream *Upstream
+
 	// SendProxy begins each connection of a server to its target with a header of the
 	// PROXY protocol, version 2, which tells the target who the peer is.
 	SendProxy bool
@@ -131,6 +134,9 @@ func NewServer(ln net.Listener, target Address, config Config) (*Tunnel, error) 
 // NewClient returns a tunnel that takes plain connections from ln, which it owns from then
 // on, and dials a server of mayfly for each.
 func NewClient(ln net.Listener, server Address, config Config) (*Tunnel, error) {
+	if config.Upstream != nil && server.Network != "tcp" {
+		return nil, errors.New("a proxy does not reach a Unix socket")
+	}
 	t := newTunnel(config)
 	places := make(chan struct{}, dialsAtOnce)
 	t.reach = func(ctx context.Context, in net.Conn) (*pair, error) {
@@ -140,8 +146,14 @@ func NewClient(ln net.Listener, server Address, config Config) (*Tunnel, error) 
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		d := mayfly.Dialer{Config: config.Security()}
-		secure, err := d.DialConn(ctx, server.Network, server.Addr)
+		var secure *mayfly.Conn
+		var err error
+		if config.Upstream != nil {
+			secure, err = config.Upstream.secure(ctx, server.Addr, config.Security())
+		} else {
+			d := mayfly.Dialer{Config: config.Security()}
+			secure, err = d.DialConn(ctx, server.Network, server.Addr)
+		}
 		if err != nil {
 			t.counts.countDial(err)
 			return nil, err
