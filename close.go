@@ -85,9 +85,9 @@ func (c *Conn) sayGoodbye(wait time.Duration) error {
 		defer c.in.mu.Unlock()
 		defer c.drain()
 	} else {
-		_, _ = c.deadlines.read.bound(aLongTimeAgo) // wakes the Read under way
+		_, _ = c.deadlines.Read.Bound(stream.Past) // wakes the Read under way
 	}
-	c.deadlines.write.last(time.Now().Add(wait))
+	c.deadlines.Write.Last(time.Now().Add(wait))
 	c.out.mu.Lock()
 	defer c.unlockOut()
 	if c.ended.Load() != nil {
@@ -112,14 +112,14 @@ func (c *Conn) drain() {
 		return
 	}
 	if !c.server && !c.firstRecord.HasFired() {
-		c.deadlines.read.last(time.Now().Add(min(max(2*c.took, minFirstRecordWait), alertTimeout)))
+		c.deadlines.Read.Last(time.Now().Add(min(max(2*c.took, minFirstRecordWait), alertTimeout)))
 		for !c.firstRecord.HasFired() && c.in.err == nil {
 			if err := c.nextRecord(nil); err != nil {
 				break
 			}
 		}
 	}
-	c.deadlines.read.last(time.Time{}) // it does not wait
+	c.deadlines.Read.Last(time.Time{}) // it does not wait
 	stream.DiscardUnread(c.inner)
 }
 
@@ -128,8 +128,8 @@ func (c *Conn) expire() {
 	if c.closed.Load() || !c.end(localError(errLifetimeAlert)) {
 		return
 	}
-	_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
-	_, _ = c.deadlines.read.bound(aLongTimeAgo)
+	_, _ = c.deadlines.Write.Bound(time.Now().Add(alertTimeout))
+	_, _ = c.deadlines.Read.Bound(stream.Past)
 	c.out.mu.Lock()
 	c.unlockOut() // which sends the alert
 	c.in.mu.Lock()
@@ -143,7 +143,7 @@ var errLost = errors.New("mayfly: the transport did not take all data before Clo
 // wipes the keys for sending. Reading goes on. It runs the handshake if that has
 // not been done. Like Write it can be repeated after a deadline has passed.
 func (c *Conn) CloseWrite() error {
-	if err := c.handshakeFor(&c.deadlines.write); err != nil {
+	if err := c.handshakeFor(&c.deadlines.Write); err != nil {
 		return err
 	}
 	c.out.callers.Add(1)
@@ -186,13 +186,13 @@ func (c *Conn) Abort(code AlertCode) error {
 	case !c.end(&AlertError{Code: code, Reason: "the connection was aborted by this side"}):
 		return ErrDetached
 	}
-	_, _ = c.deadlines.read.bound(aLongTimeAgo) // the Read under way finds c.ended
+	_, _ = c.deadlines.Read.Bound(stream.Past) // the Read under way finds c.ended
 	if c.in.mu.LockWithin(interruptTimeout) {
 		c.in.discard(c.endedBy())
 		c.unlockIn() // which wipes its keys
 	}
 	// The Write that is under way sends the alert, behind its own data.
-	c.deadlines.write.last(time.Now().Add(alertTimeout))
+	c.deadlines.Write.Last(time.Now().Add(alertTimeout))
 	if c.out.mu.LockWithin(interruptTimeout) {
 		c.unlockOut() // which sends the alert
 	}
@@ -218,7 +218,7 @@ func (c *Conn) fail(err error) error {
 		c.unlockOut() // which sends the alert
 	} else {
 		// The Write that is under way sends the alert, behind its own data.
-		_, _ = c.deadlines.write.bound(time.Now().Add(alertTimeout))
+		_, _ = c.deadlines.Write.Bound(time.Now().Add(alertTimeout))
 	}
 	return e
 }
@@ -232,7 +232,7 @@ func (c *Conn) failOut(err error) error {
 	if c.in.mu.TryLock() {
 		c.unlockIn()
 	} else {
-		_, _ = c.deadlines.read.bound(aLongTimeAgo) // the Read under way finds c.ended
+		_, _ = c.deadlines.Read.Bound(stream.Past) // the Read under way finds c.ended
 	}
 	return e
 }
@@ -334,7 +334,7 @@ func (c *Conn) finishOut() {
 	}
 	err := *c.ended.Load()
 	if e, ok := errors.AsType[*AlertError](err); ok && !e.Remote {
-		c.deadlines.write.last(time.Now().Add(alertTimeout))
+		c.deadlines.Write.Last(time.Now().Add(alertTimeout))
 		c.sealAlert(alert.Code(e.Code))
 		_ = c.flush()
 	}

@@ -37,8 +37,8 @@ type Conn struct {
 	settings *settings // nil once the handshake is done
 	invalid  error     // why the Config cannot work
 
-	deadlines deadlines
-	baton     gate                               // held by whoever runs the handshake
+	deadlines stream.Deadlines
+	baton     stream.ChanMutex                   // held by whoever runs the handshake
 	deaf      once.Event                         // nothing more will be received
 	cancel    atomic.Pointer[context.CancelFunc] // of the handshake under way
 
@@ -99,18 +99,18 @@ func newConn(inner net.Conn, s *settings, invalid error, forget func(over <-chan
 		server:   s != nil && s.server,
 		settings: s,
 		invalid:  invalid,
-		baton:    newGate(),
+		baton:    stream.NewChanMutex(),
 	}
 	p := &parts{
-		in:     readHalf{mu: newGate(), opener: *record.NewOpener(), ReadBuffer: stream.NewReadBuffer(inner, ErrTruncated)},
-		out:    writeHalf{mu: newGate(), sealer: *record.NewSealer()},
+		in:     readHalf{mu: stream.NewChanMutex(), opener: *record.NewOpener(), ReadBuffer: stream.NewReadBuffer(inner, ErrTruncated)},
+		out:    writeHalf{mu: stream.NewChanMutex(), sealer: *record.NewSealer()},
 		forget: forget,
 	}
 	c.parts, c.in, c.out, c.keys = p, &p.in, &p.out, &p.keys
 	if c.server {
 		c.in.opener.PlainRefusals()
 	}
-	c.deadlines.init(inner)
+	c.deadlines.Init(inner)
 	runtime.AddCleanup(c, (*parts).wipe, p)
 	return c
 }
@@ -197,7 +197,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	case c.closed.Load():
 		return net.ErrClosed
 	}
-	return c.deadlines.read.setCaller(t)
+	return c.deadlines.Read.SetCaller(t)
 }
 
 // SetWriteDeadline sets the deadline of Write, Flush, CloseWrite and of a
@@ -209,7 +209,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error {
 	case c.closed.Load():
 		return net.ErrClosed
 	}
-	return c.deadlines.write.setCaller(t)
+	return c.deadlines.Write.SetCaller(t)
 }
 
 // tell returns whom to tell what happens.

@@ -64,7 +64,7 @@ func writeAll(w io.Writer, p []byte) (int, error) {
 // await waits until there is something for Read, which may be a record that holds no
 // data.
 func (c *Conn) await() error {
-	if err := c.handshakeFor(&c.deadlines.read); err != nil {
+	if err := c.handshakeFor(&c.deadlines.Read); err != nil {
 		return err
 	}
 	c.in.mu.Lock()

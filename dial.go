@@ -137,6 +137,6 @@ func (c *Conn) linger() {
 	}
 	hurry := time.AfterFunc(alertTimeout, func() { _ = c.inner.Close() })
 	defer hurry.Stop()
-	_, _ = c.deadlines.read.bound(time.Now().Add(alertTimeout))
+	_, _ = c.deadlines.Read.Bound(time.Now().Add(alertTimeout))
 	_, _ = io.Copy(io.Discard, io.LimitReader(c.inner, maxHandshakeBytes))
 }

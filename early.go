@@ -107,7 +107,7 @@ func (c *Conn) ReadEarly(p []byte) (int, error) {
 		}
 		return 0, io.EOF
 	}
-	if err := c.deadlines.read.acquire(c.baton, c.parts.over.Done()); err != nil {
+	if err := c.deadlines.Read.Acquire(c.baton, c.parts.over.Done()); err != nil {
 		if err == net.ErrClosed {
 			err = c.whyOver()
 		}
@@ -209,7 +209,7 @@ func (c *Conn) WriteEarly(p []byte) (n int, err error) {
 	if c.done.Load() {
 		return c.Write(p)
 	}
-	if err := c.deadlines.write.acquire(c.baton, c.parts.over.Done()); err != nil {
+	if err := c.deadlines.Write.Acquire(c.baton, c.parts.over.Done()); err != nil {
 		if err == net.ErrClosed {
 			err = c.whyOver()
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/mayfly-tls/mayfly/internal/handover"
 	"github.com/mayfly-tls/mayfly/internal/policy"
+	"github.com/mayfly-tls/mayfly/internal/stream"
 )
 
 // ErrDetached is what the calls of a Conn return that Detach has given away.
@@ -115,14 +116,14 @@ func (c *Conn) interrupt(ctx context.Context) (resume func(), err error) {
 		return nil, errors.New("mayfly: the connection is being handed on")
 	}
 	// In the order of Close: first the half that receives.
-	liftRead, err := c.deadlines.read.bound(aLongTimeAgo)
+	liftRead, err := c.deadlines.Read.Bound(stream.Past)
 	if err != nil {
 		liftRead()
 		c.leaving.Store(false)
 		return nil, err
 	}
 	c.in.mu.Lock()
-	liftWrite, err := c.deadlines.write.bound(aLongTimeAgo)
+	liftWrite, err := c.deadlines.Write.Bound(stream.Past)
 	if err == nil {
 		err = c.out.mu.LockContext(ctx)
 	}
@@ -166,7 +167,7 @@ func (c *Conn) depart() {
 	c.in.discard(ErrDetached)
 	c.wipeOut(ErrDetached)
 	c.out.pending, c.out.err = nil, ErrDetached
-	c.deadlines.release() // as the receiver expects it
+	c.deadlines.Release() // as the receiver expects it
 	c.in.mu.Unlock()
 	c.out.mu.Unlock()
 	if c.buried.Fire() {

@@ -12,6 +12,7 @@ import (
 	"weak"
 
 	"github.com/mayfly-tls/mayfly/internal/callback"
+	"github.com/mayfly-tls/mayfly/internal/stream"
 	"github.com/mayfly-tls/mayfly/record"
 )
 
@@ -43,11 +44,11 @@ func (c *Conn) HandshakeContext(ctx context.Context) error {
 }
 
 // handshakeFor runs the handshake for a Read or a Write, whose deadline counts.
-func (c *Conn) handshakeFor(whose *deadline) error {
+func (c *Conn) handshakeFor(whose *stream.Deadline) error {
 	if c.done.Load() {
 		return nil
 	}
-	if err := whose.acquire(c.baton, c.parts.over.Done()); err != nil {
+	if err := whose.Acquire(c.baton, c.parts.over.Done()); err != nil {
 		if err == net.ErrClosed {
 			return c.whyOver()
 		}
@@ -140,7 +141,7 @@ func (c *Conn) handshakeLocked(asked, ctx context.Context, enough func() bool) e
 		return c.handshakeError(ctx, err)
 	}
 	if c.machine.Done() {
-		defer c.deadlines.boundBy(ctx, &c.deadlines.write)()
+		defer c.deadlines.BoundBy(ctx, &c.deadlines.Write)()
 		c.complete()
 	}
 	return nil
@@ -148,7 +149,7 @@ func (c *Conn) handshakeLocked(asked, ctx context.Context, enough func() bool) e
 
 // pumpWithin is pump, as long as ctx allows.
 func (c *Conn) pumpWithin(ctx context.Context, enough func() bool) error {
-	defer c.deadlines.boundBy(ctx, &c.deadlines.read, &c.deadlines.write)()
+	defer c.deadlines.BoundBy(ctx, &c.deadlines.Read, &c.deadlines.Write)()
 	return c.pump(enough)
 }
 
@@ -236,7 +237,7 @@ func (c *Conn) explain(err error) error {
 	if isTimeout(err) {
 		return err
 	}
-	lift, _ := c.deadlines.read.bound(time.Now().Add(alertTimeout))
+	lift, _ := c.deadlines.Read.Bound(time.Now().Add(alertTimeout))
 	defer lift()
 	for {
 		switch e := c.nextRecord(nil); {
@@ -281,7 +282,7 @@ func (c *Conn) complete() {
 	c.out.rekey = rekeyState{policy: c.settings.Rekey.withDefaults(), since: time.Now()}
 	c.tellHandshakeDone(nil)
 	if c.queueTickets() == nil && c.intro.known.Tickets != nil {
-		lift, _ := c.deadlines.write.bound(time.Now().Add(alertTimeout))
+		lift, _ := c.deadlines.Write.Bound(time.Now().Add(alertTimeout))
 		_ = c.flush() // what is left, or an error, is the next Write's
 		lift()
 	}
@@ -368,7 +369,7 @@ func (c *Conn) confirm(ctx context.Context) error {
 		}
 	}
 	defer c.unlockIn()
-	defer c.deadlines.boundBy(ctx, &c.deadlines.read)()
+	defer c.deadlines.BoundBy(ctx, &c.deadlines.Read)()
 	for !c.firstRecord.HasFired() {
 		if c.in.err != nil {
 			return c.in.err

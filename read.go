@@ -24,7 +24,7 @@ import (
 // readHalf is all that receiving needs. It knows nothing of the Conn, so that a
 // Conn that was dropped can be cleaned up.
 type readHalf struct {
-	mu  gate
+	mu  stream.ChanMutex
 	err error // sticky: io.EOF, ErrTruncated, an *AlertError, the transport's
 
 	opener    record.Opener
@@ -70,7 +70,7 @@ func (*oddities) over(n *int, max int, reason string) error {
 // Read may be called beside any other method; two calls of Read at the same time
 // each get a part of the data. Read never waits for a Write.
 func (c *Conn) Read(p []byte) (int, error) {
-	if err := c.handshakeFor(&c.deadlines.read); err != nil {
+	if err := c.handshakeFor(&c.deadlines.Read); err != nil {
 		return 0, err
 	}
 	if c.closed.Load() {

@@ -161,7 +161,7 @@ func (c *Conn) Rekey(ctx context.Context) error {
 		return err
 	}
 	defer c.unlockOut()
-	defer c.deadlines.boundBy(ctx, &c.deadlines.write)()
+	defer c.deadlines.BoundBy(ctx, &c.deadlines.Write)()
 	if err := c.writable(); err != nil {
 		return err
 	}

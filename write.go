@@ -23,7 +23,7 @@ import (
 // writeHalf is all that sending needs. It knows nothing of the Conn, so that a
 // Conn that was dropped can be cleaned up.
 type writeHalf struct {
-	mu  gate
+	mu  stream.ChanMutex
 	err error // sticky
 
 	sealer record.Sealer
@@ -59,7 +59,7 @@ type writeHalf struct {
 func (c *Conn) Write(p []byte) (n int, err error) {
 	c.out.callers.Add(1)
 	defer c.out.callers.Add(-1)
-	if err := c.handshakeFor(&c.deadlines.write); err != nil {
+	if err := c.handshakeFor(&c.deadlines.Write); err != nil {
 		return 0, err
 	}
 	c.out.mu.Lock()
@@ -96,7 +96,7 @@ func (c *Conn) writable() error {
 		return c.out.err
 	case c.closed.Load():
 		return net.ErrClosed
-	case c.deadlines.write.expired():
+	case c.deadlines.Write.Expired():
 		return os.ErrDeadlineExceeded
 	}
 	if e := c.ended.Load(); e != nil {
@@ -235,7 +235,7 @@ func (c *Conn) pendingAlert() error {
 		return nil
 	}
 	defer c.unlockIn()
-	lift, _ := c.deadlines.read.bound(time.Now().Add(alertTimeout))
+	lift, _ := c.deadlines.Read.Bound(time.Now().Add(alertTimeout))
 	defer lift()
 	for len(c.in.plain) == 0 && c.in.err == nil {
 		if err := c.nextRecord(nil); isTimeout(err) {

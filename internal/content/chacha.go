@@ -40,6 +40,7 @@ func (c *chacha) xor(dst, src []byte, help Help, f func([]byte)) {
 		if help != nil && n > rangeLen && c.at%chachaBlock == 0 {
 			c.share(dst[:n], src[:n], help, f)
 		} else {
+			n = min(n, rangeLen) // the garbage collector waits for it
 			volatile.DoPinned(func() { c.stream.XORKeyStream(dst[:n], src[:n]) })
 			f(dst[:n])
 		}

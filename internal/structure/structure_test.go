@@ -19,8 +19,8 @@ import (
 // limits are what the figures may be at most. They only go down: a change that
 // improves a figure lowers its limit.
 var limits = figures{
-	Files:        45,
-	Lines:        9348,
+	Files:        43,
+	Lines:        9128,
 	LongestFile:  600,
 	Cycle:        28,
 	MutualPairs:  40,

@@ -2,7 +2,7 @@
 // Use of this source code is governed by a BSD-style
 // license that can be found in the LICENSE file.
 
-package mayfly
+package stream
 
 import (
 	"context"
@@ -13,35 +13,36 @@ import (
 	"time"
 )
 
-// aLongTimeAgo is a deadline that has passed.
-var aLongTimeAgo = time.Unix(1, 0)
+// Past is a deadline that has passed.
+var Past = time.Unix(1, 0)
 
-// deadlines keeps the caller's deadlines apart from the library's own bounds, and
+// Deadlines keeps the caller's deadlines apart from the library's own bounds, and
 // sets the earliest on the inner connection: a handshake's limit, a context's end
 // and Close's hurry never overwrite one another, nor what the caller set.
-type deadlines struct{ read, write deadline }
+type Deadlines struct{ Read, Write Deadline }
 
-// deadline is that of one direction.
-type deadline struct {
+// A Deadline is that of one direction. It is safe for concurrent use.
+type Deadline struct {
 	inner net.Conn
 	set   func(net.Conn, time.Time) error // the inner connection's
 
 	mu      sync.Mutex
 	caller  time.Time
 	bounds  []*time.Time
-	ending  bool          // last was called
+	ending  bool          // Last was called
 	changed chan struct{} // closed at the caller's next change; nil while nobody waits
 }
 
-func (d *deadlines) init(inner net.Conn) {
-	d.read.inner, d.read.set = inner, net.Conn.SetReadDeadline
-	d.write.inner, d.write.set = inner, net.Conn.SetWriteDeadline
+// Init sets the inner connection.
+func (d *Deadlines) Init(inner net.Conn) {
+	d.Read.inner, d.Read.set = inner, net.Conn.SetReadDeadline
+	d.Write.inner, d.Write.set = inner, net.Conn.SetWriteDeadline
 }
 
-// release lifts all deadlines from the inner connection, which is another's from now
+// Release lifts all deadlines from the inner connection, which is another's from now
 // on: nothing that is under way here can set one any more.
-func (d *deadlines) release() {
-	for _, side := range []*deadline{&d.read, &d.write} {
+func (d *Deadlines) Release() {
+	for _, side := range []*Deadline{&d.Read, &d.Write} {
 		side.mu.Lock()
 		_ = side.set(side.inner, time.Time{})
 		side.set = func(net.Conn, time.Time) error { return nil }
@@ -49,17 +50,17 @@ func (d *deadlines) release() {
 	}
 }
 
-// last sets the deadline of what ends the connection, in place of all others; the zero
+// Last sets the deadline of what ends the connection, in place of all others; the zero
 // time is none.
-func (d *deadline) last(t time.Time) {
+func (d *Deadline) Last(t time.Time) {
 	d.mu.Lock()
 	d.bounds, d.ending = []*time.Time{&t}, true
 	d.mu.Unlock()
-	_ = d.setCaller(time.Time{})
+	_ = d.SetCaller(time.Time{})
 }
 
-// setCaller sets what the caller wants.
-func (d *deadline) setCaller(t time.Time) error {
+// SetCaller sets what the caller wants.
+func (d *Deadline) SetCaller(t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.caller = t
@@ -70,12 +71,12 @@ func (d *deadline) setCaller(t time.Time) error {
 	return d.apply()
 }
 
-// bound adds a limit of ours until lift is called; after last, none in the past. err is the
+// Bound adds a limit of ours until lift is called; after Last, none in the past. err is the
 // inner connection's, of those that have no deadlines.
-func (d *deadline) bound(t time.Time) (lift func(), err error) {
+func (d *Deadline) Bound(t time.Time) (lift func(), err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.ending && t.Equal(aLongTimeAgo) {
+	if d.ending && t.Equal(Past) {
 		return func() {}, nil
 	}
 	b := &t
@@ -89,7 +90,7 @@ func (d *deadline) bound(t time.Time) (lift func(), err error) {
 }
 
 // apply sets the earliest on the inner connection. d.mu is held.
-func (d *deadline) apply() error {
+func (d *Deadline) apply() error {
 	t := d.caller
 	for _, b := range d.bounds {
 		if t.IsZero() || b.Before(t) {
@@ -99,22 +100,22 @@ func (d *deadline) apply() error {
 	return d.set(d.inner, t)
 }
 
-// expired reports whether the caller's deadline has passed.
-func (d *deadline) expired() bool {
+// Expired reports whether the caller's deadline has passed.
+func (d *Deadline) Expired() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return expired(d.caller)
+	return Expired(d.caller)
 }
 
-// boundBy bounds sides by ctx until lift is called. A connection without deadlines
+// BoundBy bounds sides by ctx until lift is called. A connection without deadlines
 // is closed when ctx ends.
-func (d *deadlines) boundBy(ctx context.Context, sides ...*deadline) (lift func()) {
+func (d *Deadlines) BoundBy(ctx context.Context, sides ...*Deadline) (lift func()) {
 	done := make(chan struct{})
 	var lifts []func()
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
 		for _, side := range sides {
-			lift, err := side.bound(aLongTimeAgo)
+			lift, err := side.Bound(Past)
 			if lifts = append(lifts, lift); err != nil {
 				_ = side.inner.Close()
 			}
@@ -130,9 +131,9 @@ func (d *deadlines) boundBy(ctx context.Context, sides ...*deadline) (lift func(
 	}
 }
 
-// acquire takes the token from baton, unless the caller's deadline passes or the
+// Acquire locks m, unless the caller's deadline passes or the
 // connection is over first.
-func (d *deadline) acquire(baton gate, over <-chan struct{}) error {
+func (d *Deadline) Acquire(m ChanMutex, over <-chan struct{}) error {
 	for {
 		d.mu.Lock()
 		when := d.caller
@@ -141,7 +142,7 @@ func (d *deadline) acquire(baton gate, over <-chan struct{}) error {
 		}
 		changed := d.changed
 		d.mu.Unlock()
-		if expired(when) {
+		if Expired(when) {
 			return os.ErrDeadlineExceeded
 		}
 		var passed <-chan time.Time
@@ -151,7 +152,7 @@ func (d *deadline) acquire(baton gate, over <-chan struct{}) error {
 			passed = t.C
 		}
 		select {
-		case <-baton:
+		case <-m:
 			return nil
 		case <-over:
 			return net.ErrClosed
@@ -161,5 +162,5 @@ func (d *deadline) acquire(baton gate, over <-chan struct{}) error {
 	}
 }
 
-// expired reports whether the deadline t, if it is one, has passed.
-func expired(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+// Expired reports whether the deadline t, if it is one, has passed.
+func Expired(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
