@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"syscall"
 	"time"
 
 	"github.com/mayfly-tls/mayfly/internal/alert"
@@ -84,6 +85,10 @@ func (c *Conn) sayGoodbye(wait time.Duration) error {
 	if c.in.mu.TryLock() {
 		defer c.in.mu.Unlock()
 		defer c.drain()
+		if _, buffered := c.inner.(syscall.Conn); !buffered {
+			// On net.Pipe, two sides that close at once would wait for each other to read.
+			defer c.deadlines.Read.Meanwhile(c.tell().log, func() bool { return c.in.err == nil && c.nextRecord(nil) == nil })()
+		}
 	} else {
 		_, _ = c.deadlines.Read.Bound(stream.Past) // wakes the Read under way
 	}

@@ -5,13 +5,11 @@
 package mayfly
 
 import (
-	"bytes"
 	"compress/zlib"
-	"crypto/sha256"
 	"io"
-	"sync"
 
 	"github.com/mayfly-tls/mayfly/handshake"
+	"github.com/mayfly-tls/mayfly/internal/compress"
 )
 
 // A CertificateCompression is an algorithm that makes the message with a side's
@@ -51,27 +49,9 @@ type CertificateCompression struct {
 func ZlibCompression() CertificateCompression {
 	return CertificateCompression{
 		Algorithm:  1,
-		Compress:   deflate,
+		Compress:   compress.Zlib,
 		Decompress: func(r io.Reader) (io.Reader, error) { return zlib.NewReader(r) },
 	}
-}
-
-func deflate(message []byte) ([]byte, error) {
-	var out bytes.Buffer
-	w, err := zlib.NewWriterLevel(&out, zlib.BestCompression)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := w.Write(message); err != nil {
-		return nil, err
-	}
-	if err := w.Close(); err != nil {
-		return nil, err
-	}
-	if out.Len() >= len(message) {
-		return nil, nil
-	}
-	return out.Bytes(), nil
 }
 
 // settleCompression checks CertificateCompression.
@@ -91,41 +71,9 @@ func (s *settings) settleCompression() error {
 		seen[c.Algorithm] = true
 		algorithm := handshake.Compression{Algorithm: c.Algorithm, Decompress: c.Decompress}
 		if c.Compress != nil {
-			algorithm.Compress = (&compressed{compress: c.Compress}).get
+			algorithm.Compress = compress.Remember(c.Compress)
 		}
 		s.compressions = append(s.compressions, algorithm)
 	}
 	return nil
-}
-
-// compressed remembers what one algorithm has made of messages: a server sends the same
-// few again and again.
-type compressed struct {
-	compress func([]byte) ([]byte, error)
-
-	mu    sync.Mutex
-	known map[[sha256.Size]byte][]byte
-}
-
-// maxCompressed is how many messages are remembered.
-const maxCompressed = 16
-
-// get returns the message compressed, or nothing. While it works on one message, the
-// others wait for what they may need too.
-func (c *compressed) get(message []byte) ([]byte, error) {
-	key := sha256.Sum256(message)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if data, ok := c.known[key]; ok {
-		return data, nil
-	}
-	data, err := c.compress(message)
-	if err != nil {
-		return nil, err
-	}
-	if c.known == nil || len(c.known) >= maxCompressed {
-		c.known = make(map[[sha256.Size]byte][]byte)
-	}
-	c.known[key] = data
-	return data, nil
 }

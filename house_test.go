@@ -26,7 +26,7 @@ const module = "github.com/mayfly-tls/mayfly"
 // imports says who may import whom of the library and the tool, and what else from outside the
 // standard library. "" is the root package. It is the table of DESIGN.md.
 var imports = map[string][]string{
-	"":                    {"internal/keyfile", "handshake", "record", "internal/alert", "internal/callback", "internal/credential", "internal/handover", "internal/kex", "internal/once", "internal/perhost", "internal/replay", "internal/policy", "internal/resumption", "internal/schedule", "internal/stream", "internal/suite", "internal/trust", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
+	"":                    {"internal/keyfile", "handshake", "record", "internal/alert", "internal/callback", "internal/compress", "internal/credential", "internal/handover", "internal/kex", "internal/once", "internal/perhost", "internal/replay", "internal/policy", "internal/resumption", "internal/schedule", "internal/stream", "internal/suite", "internal/trust", "internal/volatile", "internal/wire", "golang.org/x/crypto/cryptobyte"},
 	"handshake":           {"transcript", "internal/alert", "internal/credential", "internal/kex", "internal/policy", "internal/schedule", "internal/suite", "internal/volatile", "internal/wire"},
 	"record":              {"internal/alert", "internal/suite", "internal/volatile"},
 	"transcript":          {"internal/volatile"},
@@ -42,8 +42,9 @@ var imports = map[string][]string{
 	"internal/callback":   {"internal/alert"},
 	"internal/perhost":    {},
 	"internal/trust":      {},
+	"internal/compress":   {},
 	"internal/replay":     {},
-	"internal/stream":     {"internal/volatile", "record"},
+	"internal/stream":     {"internal/callback", "internal/volatile", "record"},
 	"internal/volatile":   {"golang.org/x/sys/unix"},
 	"internal/memscan":    {},
 	"internal/structure":  {},

@@ -15,11 +15,19 @@ func TestClaimIsDecidedOnce(t *testing.T) {
 	if first.Ended() || first.Detached() {
 		t.Error("the zero Claim is decided")
 	}
-	if !first.End() || !first.End() || first.Detach() || !first.Ended() || first.Detached() {
+	for range 2 {
+		if !first.End() {
+			t.Error("End was refused")
+		}
+	}
+	if first.Detach() || !first.Ended() || first.Detached() {
 		t.Error("after End")
 	}
 	var second Claim
-	if !second.Detach() || second.Detach() || second.End() || second.Ended() || !second.Detached() {
+	if !second.Detach() {
+		t.Error("Detach was refused")
+	}
+	if second.Detach() || second.End() || second.Ended() || !second.Detached() {
 		t.Error("after Detach")
 	}
 }

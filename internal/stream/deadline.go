@@ -10,7 +10,10 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/mayfly-tls/mayfly/internal/callback"
 )
 
 // Past is a deadline that has passed.
@@ -164,3 +167,29 @@ func (d *Deadline) Acquire(m ChanMutex, over <-chan struct{}) error {
 
 // Expired reports whether the deadline t, if it is one, has passed.
 func Expired(t time.Time) bool { return !t.IsZero() && !time.Now().Before(t) }
+
+// Meanwhile calls step on a goroutine of its own until it returns false, or stop is
+// called. stop sets a deadline in the past, so that a step which reads returns. It closes
+// a connection without deadlines, or one whose deadlines have no effect. A panic of the
+// connection is logged.
+func (d *Deadline) Meanwhile(log *callback.Log, step func() bool) (stop func()) {
+	var stopped atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for more := true; more && !stopped.Load(); {
+			more = false
+			callback.Isolate(log, func() { more = step() })
+		}
+	}()
+	return func() {
+		stopped.Store(true)
+		lift, err := d.Bound(Past)
+		if err != nil {
+			_ = d.inner.Close()
+		}
+		defer time.AfterFunc(100*time.Millisecond, func() { _ = d.inner.Close() }).Stop()
+		<-done
+		lift()
+	}
+}

@@ -20,7 +20,7 @@ import (
 // improves a figure lowers its limit.
 var limits = figures{
 	Files:        43,
-	Lines:        9128,
+	Lines:        9082,
 	LongestFile:  600,
 	Cycle:        28,
 	MutualPairs:  40,
