@@ -122,7 +122,12 @@ func (m *Machine) receiveFinished(msg wire.Message, base *schedule.Traffic) erro
 	if err != nil {
 		return err
 	}
-	if subtle.ConstantTimeCompare(message.VerifyData, base.Finished(m.transcript.Sum())) != 1 {
+	want := base.Finished(m.transcript.Sum())
+	if len(message.VerifyData) != len(want) {
+		// verify_data is Hash.length bytes by its syntax: RFC 9846, Sections 4.5.3 and 6.
+		return alert.New(alert.DecodeError, "a Finished of the wrong length")
+	}
+	if subtle.ConstantTimeCompare(message.VerifyData, want) != 1 {
 		return alert.New(alert.DecryptError, "a Finished does not verify")
 	}
 	m.transcript.Add(msg.Raw)

@@ -255,7 +255,12 @@ func (m *Machine) selectCredential(s *selection, hello *wire.ClientHello) error 
 		return alert.New(alert.MissingExtension, "a ClientHello without signature_algorithms")
 	}
 	types := commonTypes(m.cfg.ownTypes(), hello.ServerCertTypes, hello.Has(wire.ExtServerCertificateType))
-	if len(types) == 0 {
+	switch {
+	case len(types) == 0 && !hello.Has(wire.ExtServerCertificateType):
+		// RFC 7250, Section 4.2, is about types that the client lists. This one lists none:
+		// nothing that both sides accept was found (RFC 9846, Section 6.2).
+		return alert.New(alert.HandshakeFailure, "the client accepts X.509 certificates only, and we have none")
+	case len(types) == 0:
 		return alert.New(alert.UnsupportedCertificate, "we have no credential of a type that the client accepts")
 	}
 	var err error

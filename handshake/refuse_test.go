@@ -90,7 +90,8 @@ func TestClientHelloRefused(t *testing.T) {
 		{name: "no common protocol", client: alpn, server: func(c *Config) { c.ALPN = []string{"three"} }, edit: same, code: alert.NoApplicationProtocol},
 		{name: "small record_size_limit", client: limited, server: limited, edit: with(wire.ExtRecordSizeLimit, "\x00\x3f"), code: alert.IllegalParameter},
 		{name: "small limit, ours not set", client: limited, edit: with(wire.ExtRecordSizeLimit, "\x00\x3f"), code: alert.IllegalParameter},
-		{name: "raw keys not accepted", client: func(c *Config) { c.PeerTypes = nil }, edit: same, code: alert.UnsupportedCertificate},
+		{name: "no server_certificate_type, the server has raw keys only", client: func(c *Config) { c.PeerTypes = nil }, edit: same, code: alert.HandshakeFailure},
+		{name: "server_certificate_type without raw keys, the server has raw keys only", edit: with(wire.ExtServerCertificateType, "\x02\x00\x07"), code: alert.UnsupportedCertificate},
 		{name: "certificates not accepted", client: func(c *Config) { c.PeerTypes = bothTypes[:1] }, server: x509Own, edit: same, code: alert.UnsupportedCertificate},
 		{name: "no common scheme", client: func(c *Config) { c.PeerSchemes = []credential.Scheme{0x0804} }, edit: same, code: alert.HandshakeFailure},
 		{name: "client's raw key not accepted", client: func(c *Config) { c.Credentials = []*credential.Credential{ids().rawP256} },
@@ -274,9 +275,9 @@ func TestAuthenticationRefused(t *testing.T) {
 			{name: "no signature", message: cv, edit: func(raw []byte) []byte { return relength(append(raw[:6:6], 0, 0)) }, code: alert.DecryptError},
 			{name: "truncated proof", message: cv, edit: shorter, code: alert.DecodeError},
 			{name: "wrong Finished", message: fin, edit: last, code: alert.DecryptError},
-			{name: "short Finished", message: fin, edit: shorter, code: alert.DecryptError},
-			{name: "long Finished", message: fin, edit: longer, code: alert.DecryptError},
-			{name: "empty Finished", message: fin, edit: constant("\x14\x00\x00\x00"), code: alert.DecryptError},
+			{name: "short Finished", message: fin, edit: shorter, code: alert.DecodeError},
+			{name: "long Finished", message: fin, edit: longer, code: alert.DecodeError},
+			{name: "empty Finished", message: fin, edit: constant("\x14\x00\x00\x00"), code: alert.DecodeError},
 		} {
 			r.from, r.client, r.server = from, mutual, mutual
 			t.Run(side+r.name, r.run)
