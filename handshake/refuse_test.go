@@ -266,7 +266,7 @@ func TestAuthenticationRefused(t *testing.T) {
 		for _, r := range []refusal{
 			{name: "empty certificate", message: ct, edit: constant("\x0b\x00\x00\x04\x00\x00\x00\x00"), code: emptyCode},
 			{name: "context", message: ct, edit: func(raw []byte) []byte { return relength(slices.Insert(at(4, 1)(raw), 5, 'x')) }, code: alert.IllegalParameter},
-			{name: "garbage in a certificate", message: ct, edit: constant("\x0b\x00\x00\x0a\x00\x00\x00\x06\x00\x00\x01x\x00\x00"), code: alert.BadCertificate},
+			{name: "garbage in a certificate", message: ct, edit: constant("\x0b\x00\x00\x0a\x00\x00\x00\x06\x00\x00\x01x\x00\x00"), code: alert.DecodeError},
 			{name: "unasked staple", message: ct, edit: staple, code: alert.UnsupportedExtension},
 			{name: "truncated certificate", message: ct, edit: shorter, code: alert.DecodeError},
 			{name: "scheme not offered", message: cv, edit: at(4, 0x04, 0x01), code: alert.IllegalParameter},

@@ -112,8 +112,9 @@ func (p *Peer) Flaw() error {
 // Pin returns the SHA-256 of the SubjectPublicKeyInfo.
 func (p *Peer) Pin() [32]byte { return sha256.Sum256(p.SPKI) }
 
-// parseRawKey reads a raw public key (RFC 7250). One that cannot be parsed is no
-// certificate that is corrupt, but a message that is (RFC 9846, Section 6.2).
+// parseRawKey reads a raw public key (RFC 7250). A key that cannot be parsed gets
+// decode_error, as a certificate that cannot be parsed does: so do crypto/tls and
+// BoringSSL. bad_certificate (RFC 9846, Section 6.2) is for one that can be read.
 func parseRawKey(entries [][]byte) (*Peer, error) {
 	if len(entries) > 1 {
 		return nil, alert.New(alert.IllegalParameter, "the peer showed more than one raw public key")
@@ -127,7 +128,7 @@ func parseRawKey(entries [][]byte) (*Peer, error) {
 		return nil, err
 	}
 	if !canonical(spki, key) {
-		return nil, alert.New(alert.BadCertificate, "the peer's raw public key is not encoded in DER as it should be")
+		return nil, alert.New(alert.DecodeError, "the peer's raw public key is not encoded in DER as it should be")
 	}
 	return &Peer{Type: RawPublicKey, Entries: entries, SPKI: spki, Key: key}, nil
 }
@@ -179,7 +180,7 @@ func parseChain(entries [][]byte) (*Peer, error) {
 		cert, err := x509.ParseCertificate(der)
 		if err != nil {
 			if p.flaw == nil {
-				p.flaw = alert.Wrap(alert.BadCertificate, "the peer's certificate was refused", veiled{"it, or one behind it, cannot be parsed", err})
+				p.flaw = alert.Wrap(alert.DecodeError, "the peer's certificate was refused", veiled{"it, or one behind it, cannot be parsed", err})
 			}
 			continue
 		}

@@ -154,8 +154,8 @@ func TestParseChain(t *testing.T) {
 		{"a large extension", [][]byte{large}, alert.BadCertificate},
 		{"a large certificate", [][]byte{make([]byte, maxCertificate+1)}, alert.BadCertificate},
 		{"a large chain", [][]byte{leaf, make([]byte, maxChain)}, alert.BadCertificate},
-		{"damaged", [][]byte{leaf[:len(leaf)-1]}, alert.BadCertificate},
-		{"a raw key", [][]byte{spkiOf(t, edKey(1).Public())}, alert.BadCertificate},
+		{"damaged", [][]byte{leaf[:len(leaf)-1]}, alert.DecodeError},
+		{"a raw key", [][]byte{spkiOf(t, edKey(1).Public())}, alert.DecodeError},
 		{"P-521", [][]byte{withKey(ecKey(t, elliptic.P521(), 9).Public())}, 0},
 		{"P-224", [][]byte{withKey(ecKey(t, elliptic.P224(), 9).Public())}, alert.UnsupportedCertificate},
 		{"RSA 8192", [][]byte{withKey(bigRSA(8192))}, 0},
@@ -174,7 +174,7 @@ func TestParseChain(t *testing.T) {
 			t.Errorf("%s: %+v", test.name, p)
 		}
 	}
-	if p, err := ParsePeer(X509, [][]byte{leaf, {1}}); err != nil || alert.Of(p.Flaw()) != alert.BadCertificate || len(p.Certificates) != 1 {
+	if p, err := ParsePeer(X509, [][]byte{leaf, {1}}); err != nil || alert.Of(p.Flaw()) != alert.DecodeError || len(p.Certificates) != 1 {
 		t.Errorf("damaged behind: %+v, %v", p, err)
 	}
 	if _, err := ParsePeer(1, many(1)); alert.Of(err) != alert.UnsupportedCertificate {
@@ -327,5 +327,23 @@ func TestNumbers(t *testing.T) {
 	}
 	if X509.String() != "X509" || RawPublicKey.String() != "RawPublicKey" || Type(1).String() != "CertificateType(1)" {
 		t.Error(X509, RawPublicKey, Type(1))
+	}
+}
+
+// What cannot be parsed gets the same alert, whatever it should have been (RFC 9846,
+// Section 6.2).
+func TestCorruptRawKeyAndCorruptCertificateGetTheSameAlert(t *testing.T) {
+	t.Parallel()
+	spki, leaf := spkiOf(t, edKey(1).Public()), issue(t, func(*order) {}).Raw
+	for name, corrupt := range map[string]func([]byte) []byte{
+		"cut":         func(b []byte) []byte { return b[:len(b)-1] },
+		"data behind": func(b []byte) []byte { return append(slices.Clone(b), 0) },
+		"garbage":     func([]byte) []byte { return []byte("x") },
+	} {
+		_, key := ParsePeer(RawPublicKey, [][]byte{corrupt(spki)})
+		_, cert := ParsePeer(X509, [][]byte{corrupt(leaf)})
+		if alert.Of(key) != alert.DecodeError || alert.Of(cert) != alert.DecodeError {
+			t.Errorf("%s: a raw key %v, a certificate %v", name, key, cert)
+		}
 	}
 }
