@@ -17,6 +17,8 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
+	"sync/atomic"
 
 	"github.com/mayfly-tls/mayfly"
 )
@@ -54,7 +56,7 @@ func prepare(srv *http.Server) {
 			ctx = before(ctx, c)
 		}
 		ctx = mayfly.ConnContext(ctx, c)
-		if h2, ok := c.(http2Conn); ok {
+		if h2, ok := c.(*http2Conn); ok {
 			ctx = context.WithValue(ctx, connKey{}, h2.conn)
 		}
 		return ctx
@@ -93,7 +95,7 @@ func (l listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	if c.ConnectionState().NegotiatedProtocol == "h2" {
-		return http2Conn{c, c}, nil
+		return &http2Conn{Conn: c, conn: c}, nil
 	}
 	return c, nil
 }
@@ -106,12 +108,46 @@ func (l listener) Close() error {
 	return nil
 }
 
+// clientPreface is what a client sends first in HTTP/2 (RFC 9113, Section 3.4).
+const clientPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// errProtocol ends a connection that is not HTTP/2 although ALPN chose h2.
+var errProtocol = errors.New("mayflyhttp: ALPN chose h2, and the connection is not HTTP/2")
+
 // An http2Conn hides ConnectionState, by which net/http would take it for
-// HTTP/1.1.
+// HTTP/1.1. net/http serves HTTP/1.1 where the client's preface is missing, so an
+// http2Conn refuses what is not HTTP/2, in both directions.
 type http2Conn struct {
 	net.Conn
 	conn *mayfly.Conn
+
+	preface atomic.Int32 // bytes of the client's preface that have come
+	answers atomic.Bool  // the server has written
+}
+
+// Read is that of the connection, until the client's preface is wrong.
+func (c *http2Conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if seen := int(c.preface.Load()); n > 0 && seen < len(clientPreface) {
+		rest := clientPreface[seen:]
+		k := min(n, len(rest))
+		if string(p[:k]) != rest[:k] {
+			return 0, errProtocol
+		}
+		c.preface.Add(int32(k))
+	}
+	return n, err
+}
+
+// Write is that of the connection, unless net/http answers in HTTP/1.1: it does so where
+// HTTP/2 is disabled, by GODEBUG for one.
+func (c *http2Conn) Write(p []byte) (int, error) {
+	if len(p) > 0 && !c.answers.Swap(true) && strings.HasPrefix(string(p[:min(len(p), 5)]), "HTTP/") {
+		_ = c.Conn.Close()
+		return 0, errProtocol
+	}
+	return c.Conn.Write(p)
 }
 
 // NetConn returns the *mayfly.Conn.
-func (c http2Conn) NetConn() net.Conn { return c.conn }
+func (c *http2Conn) NetConn() net.Conn { return c.conn }

@@ -102,6 +102,9 @@ func stackOfSignals() []byte {
 
 // TestEverySignalMarksTheEndOfTheSignalStack is what scrubSignalStack goes by.
 func TestEverySignalMarksTheEndOfTheSignalStack(t *testing.T) {
+	if runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
+		t.Skip("the mark is known on amd64 and arm64 only; on others the stack is always wiped")
+	}
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	stack := stackOfSignals()
