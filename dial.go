@@ -5,6 +5,7 @@
 package mayfly
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -13,18 +14,14 @@ import (
 )
 
 // Dial connects to addr and does the handshake as a client. The network and addr
-// are those of net.Dial. Where the Config names no server and its Peers go by
-// names (Roots, or the system's roots), the host in addr is the name; KnownHosts
-// goes by Config.ServerName alone. The connection it returns has authenticated
-// the server; whether the server has accepted the client is not known yet: see
-// Dialer.Confirm.
+// are those of net.Dial. Where the Config names no server and its Peers go by names (Roots,
+// or the system's roots), the host in addr is the name; KnownHosts goes by Config.ServerName
+// only. The server is authenticated then, and may still refuse the client: see Dialer.Confirm.
 func Dial(network, addr string, config *Config) (*Conn, error) {
 	return (&Dialer{Config: config}).DialConn(context.Background(), network, addr)
 }
 
-// A Dialer connects as Dial does, with options. The zero Dialer is useful. It
-// must not be changed while it is in use; its methods may be called at the same
-// time.
+// A Dialer connects as Dial does, with options. It must not be changed while it is in use.
 type Dialer struct {
 	// NetDialer makes the connection below. Nil: the zero net.Dialer.
 	NetDialer *net.Dialer
@@ -32,18 +29,13 @@ type Dialer struct {
 	// Config is that of Dial.
 	Config *Config
 
-	// Confirm makes DialConn wait for the server's first record after the
-	// handshake. In TLS 1.3 a client is done before the server has judged it:
-	// without Confirm, a refusal of the client's key comes with the first Read,
-	// or after some Writes. With it, DialConn returns the refusal as an
-	// *AlertError. The client asks for tickets (ticket_request, RFC 9149), whether it can
-	// use them or not, and a mayfly server answers at once. Other servers send tickets too,
-	// or nothing until they have something to say: then DialConn waits until ctx or
-	// Config.HandshakeTimeout ends. That timeout counts from the start of DialConn.
-	//
-	// A server that asks for no certificate may send its tickets before the client has
-	// answered. A mayfly server has asked its Peers and VerifyConnection by then; other
-	// servers may still refuse the client.
+	// Confirm makes DialConn wait for the server's first record after the handshake, and
+	// return the server's refusal as an *AlertError. In TLS 1.3 a client is done before the
+	// server has judged it: without Confirm, a refusal comes with the first Read, or after
+	// some Writes. The client asks for tickets (ticket_request, RFC 9149), and a mayfly
+	// server answers at once. Other servers send tickets too, or nothing until they write:
+	// then DialConn waits until ctx or Config.HandshakeTimeout ends. If a server requests no
+	// certificate, its tickets may come before it has judged the client, but not a mayfly's.
 	Confirm bool
 }
 
@@ -52,9 +44,8 @@ func (d *Dialer) Dial(network, addr string) (net.Conn, error) {
 	return d.DialContext(context.Background(), network, addr)
 }
 
-// DialContext is DialConn with the signature of tls.Dialer.DialContext, so that its method
-// value can be an http.Transport's DialTLSContext, and a Dialer is a
-// golang.org/x/net/proxy.ContextDialer. The net.Conn is a *Conn, or nil with an error.
+// DialContext is DialConn with the signature that http.Transport.DialTLSContext and
+// golang.org/x/net/proxy.ContextDialer have. The net.Conn is a *Conn, or nil with an error.
 func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Conn, error) {
 	c, err := d.DialConn(ctx, network, addr)
 	if err != nil {
@@ -63,20 +54,35 @@ func (d *Dialer) DialContext(ctx context.Context, network, addr string) (net.Con
 	return c, nil
 }
 
-// DialConn connects to addr and does the handshake. Where ctx ends before
-// that is done, everything is closed and ctx's error is returned; afterwards ctx
-// has no effect on the connection. Errors are those of the net package, of
-// HandshakeContext, or a sentence about the Config (ErrConfig), which comes before
-// anything is dialed.
+// DialConn connects to addr and does the handshake. Where ctx ends before that is done,
+// everything is closed and ctx's error is returned; afterwards ctx has no effect. Errors are
+// those of the net package, of HandshakeContext, or ErrConfig before anything is dialed.
 func (d *Dialer) DialConn(ctx context.Context, network, addr string) (*Conn, error) {
-	return d.dial(ctx, network, addr, func(ctx context.Context, c *Conn) error { return c.HandshakeContext(ctx) })
+	return d.dial(ctx, network, addr, (*Conn).HandshakeContext)
 }
 
-func (d *Dialer) dial(ctx context.Context, network, addr string, handshake func(context.Context, *Conn) error) (*Conn, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil || strings.HasPrefix(network, "unix") {
-		host = "" // the path of a socket names nobody
+// ClientConn is DialConn over a connection that was made already. addr only names the
+// server. If it fails, it closes inner.
+func (d *Dialer) ClientConn(ctx context.Context, inner net.Conn, addr string) (*Conn, error) {
+	used := false
+	c, err := d.over(ctx, addr, func(context.Context) (net.Conn, error) { used = true; return inner, nil }, (*Conn).HandshakeContext)
+	if !used {
+		_ = inner.Close()
 	}
+	return c, err
+}
+
+func (d *Dialer) dial(ctx context.Context, network, addr string, handshake func(*Conn, context.Context) error) (*Conn, error) {
+	named := addr
+	if strings.HasPrefix(network, "unix") {
+		named = "" // the path of a socket names nobody
+	}
+	dialer := cmp.Or(d.NetDialer, new(net.Dialer))
+	return d.over(ctx, named, func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, network, addr) }, handshake)
+}
+
+func (d *Dialer) over(ctx context.Context, addr string, connect func(context.Context) (net.Conn, error), handshake func(*Conn, context.Context) error) (*Conn, error) {
+	host, _, _ := net.SplitHostPort(addr)
 	s, err := d.Config.settle(false, host)
 	if err != nil {
 		return nil, err
@@ -86,11 +92,7 @@ func (d *Dialer) dial(ctx context.Context, network, addr string, handshake func(
 		ctx, cancel = context.WithTimeoutCause(ctx, t, ErrHandshakeTimeout)
 		defer cancel()
 	}
-	dialer := d.NetDialer
-	if dialer == nil {
-		dialer = new(net.Dialer)
-	}
-	inner, err := dialer.DialContext(ctx, network, addr)
+	inner, err := connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +106,7 @@ func (d *Dialer) dial(ctx context.Context, network, addr string, handshake func(
 			_ = c.Close()
 		}
 	}()
-	err = handshake(ctx, c)
+	err = handshake(c, ctx)
 	if err == nil && d.Confirm {
 		err = c.confirm(ctx)
 	}
@@ -116,9 +118,8 @@ func (d *Dialer) dial(ctx context.Context, network, addr string, handshake func(
 	return c, nil
 }
 
-// abandon closes a connection that nobody was given. The transport is read empty
-// first, within a bound: closing it with unread data would reset it, and the
-// alert that explains the failure might never be read.
+// abandon closes a connection that failed. It reads the transport empty first, within a
+// bound: closing it with unread data would reset it, and the peer might not read the alert.
 func (c *Conn) abandon() {
 	if c.ended.Load() == nil {
 		_ = c.Close()

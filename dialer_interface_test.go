@@ -6,6 +6,8 @@ package mayfly_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
 	"net/http"
 	"testing"
@@ -36,5 +38,18 @@ func TestDialerReturnsNilInterfaceOnError(t *testing.T) {
 	}
 	if c, err := d.Dial("tcp", "127.0.0.1:0"); c != nil || err == nil {
 		t.Errorf("Dial: %v, %v", c, err)
+	}
+}
+
+// A Config that cannot work costs the connection, and the name of the address serves Roots.
+func TestClientConnClosesItsConnectionOnError(t *testing.T) {
+	a, b := net.Pipe()
+	defer b.Close()
+	d := &mayfly.Dialer{Config: &mayfly.Config{Peers: mayfly.KnownHosts("absent")}}
+	if c, err := d.ClientConn(t.Context(), a, "db.example:443"); c != nil || !errors.Is(err, mayfly.ErrConfig) {
+		t.Errorf("%v, %v", c, err)
+	}
+	if _, err := a.Write([]byte{1}); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("the connection is open: %v", err)
 	}
 }

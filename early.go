@@ -63,7 +63,7 @@ func (c *Conn) HandshakeEarly(ctx context.Context, early []byte) (accepted bool,
 // DialEarly is DialConn with early data: see Conn.HandshakeEarly for what that is
 // and what accepted means.
 func (d *Dialer) DialEarly(ctx context.Context, network, addr string, early []byte) (c *Conn, accepted bool, err error) {
-	c, err = d.dial(ctx, network, addr, func(ctx context.Context, c *Conn) (err error) {
+	c, err = d.dial(ctx, network, addr, func(c *Conn, ctx context.Context) (err error) {
 		accepted, err = c.HandshakeEarly(ctx, early)
 		return err
 	})

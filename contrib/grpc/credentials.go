@@ -63,9 +63,10 @@ func PeerFromContext(ctx context.Context) (mayfly.Peer, bool) {
 // grpc.WithTransportCredentials on a client. The config must not be changed
 // afterwards; its NextProtos are replaced by gRPC's.
 //
-// A client whose config has no ServerName takes the host of the authority that it
-// calls; with KnownHosts a ServerName must be set. A client's handshake ends when the
-// server has judged it, so that a refusal is its error and not that of a call.
+// If a client's config has no ServerName and goes by Roots, the server's certificate must
+// be for the host of the authority. KnownHosts goes by ServerName only. A client's
+// handshake ends when the server has judged it, so that a refusal is its error and not that
+// of a call.
 //
 // Errors that trying again does not mend, such as a peer that is not on the list, are
 // not Temporary in gRPC's sense.
@@ -75,24 +76,25 @@ func New(config *mayfly.Config) credentials.TransportCredentials {
 		c = config.Clone()
 	}
 	c.NextProtos = []string{proto}
-	return &transport{config: c, listed: config != nil && config.ServerName != ""}
+	return &transport{config: c}
 }
 
 // transport is the TransportCredentials.
 type transport struct {
 	config *mayfly.Config
-	listed bool // the config names the server
 }
 
 // ClientHandshake is called by gRPC with a new connection to the server.
 func (t *transport) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	config := t.config
-	if !t.listed {
-		config = config.Clone()
-		config.ServerName = host(authority)
+	// Each gRPC server writes first, and at once. The authority names the server where a
+	// certificate proves that name (Roots). KnownHosts goes by Config.ServerName only:
+	// otherwise the party that chooses the authority would choose the known host.
+	dialer := mayfly.Dialer{Config: t.config, Confirm: true}
+	c, err := dialer.ClientConn(ctx, raw, net.JoinHostPort(host(authority), "443"))
+	if err != nil {
+		return nil, nil, judged(err)
 	}
-	c := mayfly.Client(raw, config)
-	return finish(c, c.Confirm(ctx)) // each gRPC server speaks first, and at once
+	return finish(c, nil)
 }
 
 // ServerHandshake is called by gRPC with a new connection from a client. gRPC bounds
@@ -126,14 +128,14 @@ func (t *transport) Info() credentials.ProtocolInfo {
 
 // Clone returns a copy.
 func (t *transport) Clone() credentials.TransportCredentials {
-	return &transport{config: t.config.Clone(), listed: t.listed}
+	return &transport{config: t.config.Clone()}
 }
 
 // OverrideServerName sets the name of the server. gRPC has deprecated it: set
 // Config.ServerName.
 func (t *transport) OverrideServerName(name string) error {
 	t.config = t.config.Clone()
-	t.config.ServerName, t.listed = name, name != ""
+	t.config.ServerName = name
 	return nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -317,6 +319,29 @@ func TestFailures(t *testing.T) {
 	left, _ = net.Pipe()
 	if _, _, err := creds.ClientHandshake(ctx, "server", left); !errors.Is(err, context.Canceled) || !temporary(t, err) {
 		t.Errorf("a cancelled context: %v", err)
+	}
+}
+
+// The party that chooses the authority must not choose the known host.
+func TestAuthorityDoesNotChooseTheKnownHost(t *testing.T) {
+	t.Parallel()
+	ours, theirs := identity(t), identity(t)
+	path := filepath.Join(t.TempDir(), "known_hosts")
+	if err := os.WriteFile(path, []byte("server "+theirs.Pin().String()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := mayflygrpc.New(&mayfly.Config{Identity: theirs, Peers: mayfly.Pins(ours.Pin())})
+	unnamed := mayflygrpc.New(&mayfly.Config{Identity: ours, Peers: mayfly.KnownHosts(path)})
+	if c, _ := handshake(t, unnamed, server); !errors.Is(c, mayfly.ErrConfig) {
+		t.Errorf("without a ServerName: %v", c)
+	}
+	named := mayflygrpc.New(&mayfly.Config{Identity: ours, Peers: mayfly.KnownHosts(path), ServerName: "server"})
+	if c, s := handshake(t, named, server); c != nil || s != nil {
+		t.Errorf("with its ServerName: %v, %v", c, s)
+	}
+	other := mayflygrpc.New(&mayfly.Config{Identity: ours, Peers: mayfly.KnownHosts(path), ServerName: "other"})
+	if c, _ := handshake(t, other, server); !errors.Is(c, mayfly.ErrPeerRefused) {
+		t.Errorf("with another ServerName: %v", c)
 	}
 }
 

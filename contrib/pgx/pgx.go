@@ -33,14 +33,11 @@ import (
 // through mayfly as secure says. It replaces config's DialFunc and LookupFunc, and turns
 // off sslmode, fallbacks included. What secure says must not be changed afterwards.
 //
-// Where secure has no ServerName it is the host of config: where config names several
-// hosts, let secure name the service, or know the servers by Pins. A connection is made
-// when the server has judged this side, so that a refusal is the error of connecting.
+// If secure has no ServerName and goes by Roots, each server's certificate must be for the
+// host that is dialed. KnownHosts goes by ServerName only. A connection is made when the
+// server has judged this side, so that a refusal is the error of connecting.
 func Use(config *pgx.ConnConfig, secure *mayfly.Config) {
-	if secure = secure.Clone(); secure.ServerName == "" {
-		secure.ServerName = config.Host
-	}
-	dialer := &mayfly.Dialer{Config: secure, Confirm: true}
+	dialer := &mayfly.Dialer{Config: secure.Clone(), Confirm: true}
 	config.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		return dialer.DialContext(ctx, network, addr)
 	}
