@@ -152,18 +152,19 @@ func (b *breach) finishes(p *peer, verify []byte) []byte {
 	if b.kind != impostor {
 		return verify
 	}
+	code := alert.DecryptError
 	switch b.arg % impostures {
 	case otherFinished:
 		verify = p.hands[p.yours()].Finished(p.transcript.Sum())
 	case zeroFinished:
 		clear(verify)
 	case shortFinished:
-		verify = verify[:int(b.arg/impostures)%len(verify)]
+		verify, code = verify[:int(b.arg/impostures)%len(verify)], alert.DecodeError
 	case longFinished:
-		verify = append(verify, 0)
+		verify, code = append(verify, 0), alert.DecodeError
 	default:
 		return verify
 	}
-	b.must(p, alert.DecryptError)
+	b.must(p, code)
 	return verify
 }
