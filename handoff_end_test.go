@@ -76,7 +76,7 @@ func TestOneOfAbortAndDetachSucceeds(t *testing.T) {
 		if won[0] > 0 && won[1] > 0 {
 			step = max(step/2, 64)
 		} else {
-			step *= 2
+			step = min(2*step, 1<<20) // a millisecond or so: one of the two may always win on a busy machine
 		}
 		receiver.Wipe()
 		_, _ = client.Close(), server.Close()
