@@ -22,19 +22,17 @@ import (
 // like an end.
 var errLifetimeAlert error = alert.Wrap(alert.GeneralError, "the connection is too old", ErrLifetime)
 
-// Close ends the connection: it sends what is pending and a close_notify, wipes
-// every key, and closes the transport. It unblocks a Read or Write that is under
-// way, which then returns net.ErrClosed. It never hangs on a peer that does not
-// read: it waits at most 5 seconds for the transport to take the close_notify,
-// and a tenth of a second where a Write in another goroutine is in its way. A
-// client that has read nothing waits, within a second, for the server's first
-// record: unread, it would make TCP throw away data that is under way.
+// Close ends the connection: it sends what is pending and a close_notify, wipes every key,
+// and closes the transport. A Read or Write in progress returns net.ErrClosed. Close waits at
+// most 5 seconds for the transport to take the close_notify, and a tenth of a second if a
+// Write in another goroutine is in its way. A client that has read nothing waits, within a
+// second, for the server's first record: unread, it would make TCP discard data on its way.
 //
-// When Close returns, this connection's keys are gone from memory. Its error
-// tells of data that an earlier timed-out Write had sealed and that could not be
-// delivered, or is the transport's. A second Close returns net.ErrClosed, after it has
-// waited for the first, a tenth of a second at most. A Close within a callback of the
-// handshake takes that long: the handshake wipes the keys when the callback returns.
+// When Close returns, this connection's keys are gone from memory. Its error is about data
+// that an earlier timed-out Write had sealed and that could not be delivered, or is the
+// transport's. A second Close returns net.ErrClosed, after it has waited for the first, a
+// tenth of a second at most. A Close within a callback of the handshake takes that long: the
+// handshake wipes the keys when the callback returns.
 func (c *Conn) Close() error { return c.closeWithin(closeTimeout) }
 
 // closeWithin is Close with a bound on the time that the close_notify may take.
@@ -87,7 +85,10 @@ func (c *Conn) sayGoodbye(wait time.Duration) error {
 		defer c.drain()
 		if _, buffered := c.inner.(syscall.Conn); !buffered {
 			// On net.Pipe, two sides that close at once would wait for each other to read.
-			defer c.deadlines.Read.Meanwhile(c.tell().log, func() bool { return c.in.err == nil && c.nextRecord(nil) == nil })()
+			defer c.deadlines.Read.Meanwhile(c.tell().log, func() bool {
+				c.in.dropPlain() // the next record takes its place
+				return c.in.err == nil && c.nextRecord(nil) == nil
+			})()
 		}
 	} else {
 		_, _ = c.deadlines.Read.Bound(stream.Past) // wakes the Read under way

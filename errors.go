@@ -50,8 +50,7 @@ var ErrLifetime = errors.New("mayfly: the connection has reached its MaxLifetime
 // An AlertCode is an AlertDescription of RFC 9846, Section 6.
 type AlertCode uint8
 
-// The alerts of RFC 9846, Section 6. AlertCloseNotify and AlertUserCanceled end a
-// connection without an error: no AlertError has them.
+// The alerts of RFC 9846, Section 6. No AlertError has AlertCloseNotify or AlertUserCanceled.
 const (
 	AlertCloseNotify                  AlertCode = 0
 	AlertUnexpectedMessage            AlertCode = 10
@@ -83,8 +82,7 @@ const (
 	AlertNoApplicationProtocol        AlertCode = 120
 )
 
-// String returns the name that the RFC gives the alert, "bad_certificate" for example,
-// and a number for an alert that it does not name.
+// String returns the RFC's name of the alert, "bad_certificate" for one, or its number.
 func (c AlertCode) String() string { return alert.Code(c).String() }
 
 // An AlertError is the failure of a connection, by either side.

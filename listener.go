@@ -379,8 +379,7 @@ func (l *Listener) admit(inner net.Conn) {
 	go l.greet(p)
 }
 
-// evict closes the oldest candidate, which is off the list: its handshake may be
-// done by now.
+// evict closes the oldest candidate, whose handshake may be done by now.
 func (l *Listener) evict(p *candidate, conn *Conn, remote net.Addr) {
 	p.closeWithin(conn, interruptTimeout)
 	l.tellAcceptError(AcceptErrorInfo{RemoteAddr: remote, Err: errors.New("mayfly: too many handshakes at once: the oldest was closed")})

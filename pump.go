@@ -344,11 +344,8 @@ func (c *Conn) queue(t record.ContentType, b []byte) error {
 // sends. See Dialer.Confirm for what servers send.
 func (c *Conn) Confirm(ctx context.Context) error {
 	c.firstRecord.Done()
-	if err := c.HandshakeContext(ctx); err != nil {
+	if err := c.HandshakeContext(ctx); err != nil || c.server {
 		return err
-	}
-	if c.server {
-		return nil
 	}
 	return c.confirm(ctx)
 }

@@ -381,10 +381,15 @@ func (in *readHalf) wipe(err error) {
 	in.release()
 }
 
-// discard is wipe for a connection that is closed: what was opened goes too.
-func (in *readHalf) discard(err error) {
+// dropPlain wipes what was opened and not read.
+func (in *readHalf) dropPlain() {
 	volatile.Wipe(in.plain)
 	in.plain = nil
+}
+
+// discard is wipe for a connection that is closed: what was opened goes too.
+func (in *readHalf) discard(err error) {
+	in.dropPlain()
 	in.dropEarly()
 	in.err = err
 	in.wipe(err)

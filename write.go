@@ -187,7 +187,7 @@ func (c *Conn) writeInner(b []byte) (int, error) {
 }
 
 // Flush sends what a Write, or CloseWrite, sealed and could not send before its
-// deadline, and a server's tickets that wait for its first Write. Like these, it can be repeated after a deadline has passed.
+// deadline, and a server's tickets that wait. Like these, it can be repeated after a deadline.
 func (c *Conn) Flush() error {
 	if !c.done.Load() {
 		return nil

@@ -143,7 +143,7 @@ func demo(ctx context.Context, out, stderr io.Writer, dir string, size int64) er
 // account prints both reports, and is an error where what arrived is not what was
 // sent.
 func account(out io.Writer, pid int, server, client report) error {
-	fmt.Fprintf(out, "dialled       by process %d, listened by process %d\n", pid, os.Getpid())
+	fmt.Fprintf(out, "processes     client %d, server %d\n", pid, os.Getpid())
 	fmt.Fprintf(out, "handshake     TLS 1.3, %s, %s\n", server.Suite, server.Group)
 	fmt.Fprintf(out, "server knows  %s\nclient knows  %s\n", server.Peer, client.Peer)
 	for _, way := range []struct {
@@ -158,7 +158,7 @@ func account(out io.Writer, pid int, server, client report) error {
 			s.BytesSent, s.RecordsSent, float64(s.BytesSent)/(1<<20)/way.from.Seconds, s.KeysSent)
 		fmt.Fprintf(out, "  arrived     SHA-256 %s, the same on both sides\n", way.to.Received)
 	}
-	fmt.Fprintf(out, "keys          %d sets destroyed by the server, %d by the client; none is in use any more\n", server.Destroyed, client.Destroyed)
+	fmt.Fprintf(out, "keys          %d traffic keys wiped by the server, %d by the client\n", server.Destroyed, client.Destroyed)
 	return nil
 }
 

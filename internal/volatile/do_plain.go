@@ -54,7 +54,7 @@ func Do(f func()) {
 // DoPinned is Do for HMAC, X25519, the keys of AEADs, and records. f runs on the caller's
 // goroutine, which is pinned: its stack does not move, the runtime does not preempt it,
 // and it keeps its thread. f must not block and must not panic: both end the process. It
-// must be short, for the garbage collector waits for it: one record, not many.
+// must be short, for the garbage collector waits for it: a few records, not many.
 //
 //go:noinline
 func DoPinned(f func()) {

@@ -23,7 +23,7 @@ func Do(f func()) {
 
 // DoPinned is Do for HMAC, X25519, the keys of AEADs, and records. The caller's goroutine
 // is pinned to its thread. f must not block and must not panic: both end the process. It
-// must be short, for the garbage collector waits for it: one record, not many.
+// must be short, for the garbage collector waits for it: a few records, not many.
 func DoPinned(f func()) {
 	procPin()
 	defer procUnpin()
